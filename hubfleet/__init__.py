@@ -1,0 +1,1 @@
+"""A JupyterHub for a whole class that grows and shrinks with the class."""

@@ -1,0 +1,1 @@
+"""Thin clients: the only modules that start programs or speak HTTP."""

@@ -1,0 +1,126 @@
+"""The merged, typed view of roles/*.json, environments/*.json and images/lock.json.
+
+Precedence is that of chef-client with a Policyfile: a role's attributes are the policy's default
+and override attributes; an environment is the policy group, whose attributes chef-client hoists
+over the policy's own of the same level, arrays replaced; override beats default.
+"""
+
+from pathlib import Path
+from typing import Any
+
+from hubfleet.errors import SettingsError
+from hubfleet.settings_documents import expand, merge, names, read_environment
+from hubfleet.settings_model import HubView, Settings, parse, read_hub_view
+from hubfleet.settings_schema import Json
+
+__all__ = [
+    "ROOT",
+    "HubView",
+    "Settings",
+    "environments",
+    "expected_attributes",
+    "load",
+    "policy_attributes",
+    "read_hub_view",
+    "role_settings",
+    "roles",
+    "run_list",
+]
+
+ROOT = Path(__file__).resolve().parent.parent
+"""The checkout."""
+
+
+def environments(root: Path = ROOT) -> list[str]:
+    """Return the names of all environments, sorted."""
+    return names(root, "environments")
+
+
+def roles(root: Path = ROOT) -> list[str]:
+    """Return the names of all roles, sorted."""
+    return names(root, "roles")
+
+
+def run_list(role: str, root: Path = ROOT) -> list[str]:
+    """Return the expanded run list of `role`, as a lock holds it (`recipe[x::default]`)."""
+    return expand(root, role).run_list
+
+
+def load(environment: str, root: Path = ROOT) -> Settings:
+    """Return the settings of `environment` over all roles.
+
+    Raises SettingsError where a file is wrong, where two roles disagree about a value, or where the
+    values together make no sense.
+    """
+    merged: Json = {}
+    sources: dict[str, str] = {}
+    for role in roles(root):
+        for path, value in _leaves(role_settings(role, environment, root)):
+            if path in sources and (here := _get(merged, path)) != value:
+                both = f"roles {sources[path]} and {role}"
+                raise SettingsError(f"{both} disagree about {path}: {here!r} and {value!r}")
+            if path not in sources:
+                sources[path] = role
+                _put(merged, path, value)
+    settings = parse(Settings, merged, f"environment {environment}")
+    if settings.hub.authenticator == "dummy" and environment != "local":
+        where = f"environments/{environment}.json: hub.authenticator"
+        raise SettingsError(f"{where}: dummy is only for the environment local")
+    return settings
+
+
+def role_settings(role: str, environment: str, root: Path = ROOT) -> Json:
+    """Return the attributes of a node of `role` in `environment`, merged over all levels."""
+    group = read_environment(root, environment)
+    expanded = expand(root, role)
+    default = merge(expanded.default, group["default_attributes"])
+    return merge(default, merge(expanded.override, group["override_attributes"]))
+
+
+def policy_attributes(role: str, root: Path = ROOT) -> dict[str, Json]:
+    """Return `default` and `override` as the lock of policy `role` holds them.
+
+    That is the role's own values, and one key for each environment that has any.
+    """
+    expanded = expand(root, role)
+    levels = {"default": dict(expanded.default), "override": dict(expanded.override)}
+    for name in environments(root):
+        document = read_environment(root, name)
+        for level, attributes in levels.items():
+            if document[f"{level}_attributes"]:
+                attributes[name] = document[f"{level}_attributes"]
+    return levels
+
+
+def expected_attributes(role: str, environment: str, root: Path = ROOT) -> dict[str, Json]:
+    """Return `default` and `override` as the node object of a converged node holds them.
+
+    That is the lock's attributes with those of the node's own policy group hoisted; the groups
+    themselves stay visible. chef-client adds `audit` and `chef-vault` of its own.
+    """
+    return {
+        level: merge(attributes, attributes.get(environment, {}))
+        for level, attributes in policy_attributes(role, root).items()
+    }
+
+
+def _leaves(tree: Json, prefix: str = "") -> list[tuple[str, Any]]:
+    found: list[tuple[str, Any]] = []
+    for key, value in tree.items():
+        path = f"{prefix}.{key}" if prefix else key
+        found += _leaves(value, path) if isinstance(value, dict) else [(path, value)]
+    return found
+
+
+def _get(tree: Json, path: str) -> Any:
+    value: Any = tree
+    for key in path.split("."):
+        value = value[key]
+    return value
+
+
+def _put(tree: Json, path: str, value: Any) -> None:
+    *parents, last = path.split(".")
+    for key in parents:
+        tree = tree.setdefault(key, {})
+    tree[last] = value
