@@ -1,0 +1,79 @@
+require 'json'
+require 'puma'
+require 'puma/configuration'
+require 'puma/launcher'
+require_relative 'app'
+require_relative 'authentication'
+require_relative 'authorization'
+require_relative 'backend'
+require_relative 'identities'
+require_relative 'store'
+
+module ChefApi
+  # Puts the parts together from a settings file and runs them until a signal ends the process.
+  #
+  # The file is JSON: organization, port, data_dir, clock_skew_s, clients (a list of
+  # {name, admin, validator, public_key_file}: clients that exist from the start).
+  class Service
+    HOST = '127.0.0.1'.freeze
+    THREADS = 8
+
+    def initialize(settings, output: $stdout)
+      @settings = settings
+      @output = output
+    end
+
+    def self.load(path)
+      new(JSON.parse(File.read(path)))
+    end
+
+    def run
+      @output.sync = true
+      Puma::Launcher.new(puma_configuration, log_writer: Puma::LogWriter.new(@output, @output)).run
+    end
+
+    def app
+      store = Store.new(@settings.fetch('data_dir'))
+      store.recover
+      backend = Backend.new(store, organization)
+      identities = Identities.new(store, organization)
+      seed(identities)
+      App.new(organization: organization, backend: backend, authorization: Authorization.new, log: method(:log),
+              authentication: Authentication.new(identities, clock_skew_s: @settings.fetch('clock_skew_s')))
+    end
+
+    private
+
+    def organization
+      @settings.fetch('organization')
+    end
+
+    def seed(identities)
+      @settings.fetch('clients').each do |client|
+        changed = identities.ensure(client.fetch('name'), public_key: File.read(client.fetch('public_key_file')),
+                                                          admin: client.fetch('admin'), validator: client.fetch('validator'))
+        @output.puts "client #{client.fetch('name')}: key installed" if changed
+      end
+    end
+
+    # One line for each request: client method path status milliseconds.
+    def log(entry)
+      @output.puts(entry[:failure] || entry.values.join(' '))
+    end
+
+    # Puma tells systemd itself when it listens (NOTIFY_SOCKET).
+    def puma_configuration
+      application = app
+      port = @settings.fetch('port')
+      Puma::Configuration.new do |config|
+        config.bind "tcp://#{HOST}:#{port}"
+        config.threads 1, THREADS
+        config.workers 0
+        config.environment 'production'
+        config.http_content_length_limit App::MAX_BODY
+        config.quiet
+        config.app application
+      end
+    end
+  end
+end

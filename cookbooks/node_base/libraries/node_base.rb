@@ -1,0 +1,38 @@
+# Constants and unit files of this cookbook.
+module NodeBase
+  HANDLER = '/usr/local/lib/hubfleet/converge_record.rb'.freeze
+
+  # Machines are told what they are by their bootstrap, so no cloud is asked; hardware, languages,
+  # users, packages and processes are read by no cookbook.
+  OHAI_DISABLED = %w(
+    Alibaba Azure BlockDevice C Cloud DMI DigitalOcean Docker EC2 Elixir Erlang Eucalyptus GCE Go Groovy Grub2
+    Habitat Haskell Hostnamectl Interrupts IPC Java Keys Libvirt Linode Livepatch Lspci Lua Mdadm Mono Nodejs Oci
+    Openstack PHP PS Packages Passwd Perl Powershell Python Rackspace Ruby Rust SSHHostKey Scala Scaleway Lsscsi
+    Selinux Sessions ShardSeed Shells Softlayer Sysconf Sysctl SystemdPaths Tc Timezone VMware Virtualbox Zpools
+  ).freeze
+
+  module_function
+
+  def service_unit(command)
+    {
+      'Unit' => { 'Description' => 'Chef Infra Client', 'Wants' => 'network-online.target', 'After' => 'network-online.target' },
+      # What chef-client ends with when it asks for a reboot or was told to stop is no failure.
+      'Service' => { 'Type' => 'oneshot', 'ExecStart' => command, 'SuccessExitStatus' => '3 213 35 37 41' },
+    }
+  end
+
+  # Counted from the end of the last run, so two runs never overlap. The first comes an interval after
+  # boot: bootstrap has run by then.
+  def timer_unit(interval_s:, splay_s:)
+    {
+      'Unit' => { 'Description' => 'Chef Infra Client, regularly' },
+      'Timer' => {
+        'OnActiveSec' => "#{interval_s}s",
+        'OnUnitInactiveSec' => "#{interval_s}s",
+        'RandomizedDelaySec' => "#{splay_s}s",
+        'FixedRandomDelay' => 'true',
+      },
+      'Install' => { 'WantedBy' => 'timers.target' },
+    }
+  end
+end

@@ -1,0 +1,7 @@
+name 'node_base'
+maintainer 'hubfleet'
+license 'Apache-2.0'
+description 'What every node has: chef-client and its timer, the record of the last converge, secrets'
+version '0.1.0'
+chef_version '>= 18.0'
+supports 'debian'

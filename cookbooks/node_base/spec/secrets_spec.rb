@@ -1,0 +1,59 @@
+require 'tmpdir'
+require_relative '../libraries/secrets'
+
+describe Hubfleet::Secrets do
+  around { |example| Dir.mktmpdir { |directory| (@root = directory) && example.run } }
+
+  subject(:secrets) { described_class.new('files', @root) }
+
+  before { Dir.mkdir("#{@root}/hub") }
+
+  it 'reads back what was written, for root alone' do
+    secrets.write('hub', 'cookie_secret', 'value')
+    expect([secrets.read('hub', 'cookie_secret'), File.stat("#{@root}/hub/cookie_secret").mode & 0o777]).to eq(['value', 0o600])
+  end
+
+  it 'writes only what differs' do
+    expect(%w(one one two).map { |value| secrets.write('hub', 'token', value) }).to eq([true, false, true])
+  end
+
+  it 'leaves no temporary file' do
+    secrets.write('hub', 'token', 'value')
+    expect(Dir.children("#{@root}/hub")).to eq(%w(token))
+  end
+
+  it 'says which secret is missing and where' do
+    expect { secrets.read('hub', 'token') }.to raise_error(described_class::Missing, "no secret token of role hub in #{@root}")
+  end
+
+  it 'knows whether there is one' do
+    secrets.write('hub', 'token', 'value')
+    expect([secrets.exist?('hub', 'token'), secrets.exist?('hub', 'other'), secrets.exist?('no_role', 'token')]).to eq([true, false, false])
+  end
+
+  ['../hub', 'hub/x', '', '.', 'HUB', 'a b'].each do |name|
+    it "refuses the name #{name.inspect}" do
+      [-> { secrets.read(name, 'token') }, -> { secrets.read('hub', name) }, -> { secrets.write('hub', name, 'x') }].each do |call|
+        expect(&call).to raise_error(described_class::Error, /no name of a role or secret/)
+      end
+    end
+  end
+
+  it 'refuses an empty value' do
+    expect { secrets.write('hub', 'token', '') }.to raise_error(described_class::Error, /empty/)
+  end
+
+  it 'does not repeat a value that it cannot write' do
+    expect { secrets.write('absent', 'token', 'canary') }.to raise_error(described_class::Error) { |error| expect(error.message).not_to include('canary') }
+  end
+
+  it 'refuses a store it does not know' do
+    expect { described_class.new('vault', '/x') }.to raise_error(described_class::Error, /'files' or 'ssm'/)
+  end
+
+  it 'says what is missing for the parameter store' do
+    store = described_class::SsmStore.new('/hubfleet/staging/')
+    allow(store).to receive(:require).with('aws-sdk-ssm').and_raise(LoadError)
+    expect { store.read('hub', 'token') }.to raise_error(described_class::Error, /aws-sdk-ssm is not installed/)
+  end
+end

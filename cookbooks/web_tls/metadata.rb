@@ -1,0 +1,8 @@
+name 'web_tls'
+maintainer 'hubfleet'
+license 'Apache-2.0'
+description 'nginx in front of a service: TLS certificate, whole-file configuration, tested before it is used'
+version '0.1.0'
+chef_version '>= 18.0'
+supports 'debian'
+depends 'node_base'
