@@ -1,0 +1,8 @@
+name 'docker_engine'
+maintainer 'hubfleet'
+license 'Apache-2.0'
+description 'The Docker engine: whole-file configuration that never restarts a busy engine, trust in the registry, images'
+version '0.1.0'
+chef_version '>= 18.0'
+supports 'debian'
+depends 'node_base'

@@ -1,0 +1,19 @@
+#
+# The Docker engine of hub and workers.
+#
+package %w(docker.io docker-cli)
+
+engine_registry_trust "registry.#{node['fleet']['zone']}"
+
+engine_config DockerEngine::Config::PATH do
+  settings lazy {
+    {
+      'default-address-pools' => [{ 'base' => node['docker']['address_pool']['base'], 'size' => node['docker']['address_pool']['size'] }],
+      # Swarm mode refuses an engine with live-restore.
+      'live-restore' => false,
+      'log-driver' => 'json-file',
+      'log-opts' => { 'max-file' => node['docker']['log_max_files'].to_s, 'max-size' => node['docker']['log_max_size'] },
+      'no-new-privileges' => node['docker']['no_new_privileges'],
+    }
+  }
+end

@@ -1,0 +1,44 @@
+require_relative '../../../spec/cookbooks_helper'
+
+describe 'docker_engine::default' do
+  let(:run) { runner_for('swarm_worker').converge('docker_engine::default') }
+  let(:docker) { CookbooksHelper.role_attributes('swarm_worker')['docker'] }
+
+  it 'trusts the registry before anything is pulled' do
+    expect(run).to create_engine_registry_trust('registry.hubfleet.internal')
+  end
+
+  it 'takes the engine from the policy' do
+    expect(run).to create_engine_config('/etc/docker/daemon.json').with(
+      settings: {
+        'default-address-pools' => [docker['address_pool']],
+        'live-restore' => false,
+        'log-driver' => 'json-file',
+        'log-opts' => { 'max-file' => docker['log_max_files'].to_s, 'max-size' => docker['log_max_size'] },
+        'no-new-privileges' => docker['no_new_privileges'],
+      }
+    )
+  end
+end
+
+describe 'engine_registry_trust' do
+  step_into :engine_registry_trust
+  platform 'debian', '13'
+  recipe { engine_registry_trust 'registry.test:5443' }
+
+  before do
+    allow(File).to receive(:exist?).and_call_original
+    allow(File).to receive(:read).and_call_original
+  end
+
+  it "installs the deployment's CA for the registry" do
+    allow(File).to receive(:exist?).with('/etc/chef/trusted_certs/hubfleet-ca.crt').and_return(true)
+    allow(File).to receive(:read).with('/etc/chef/trusted_certs/hubfleet-ca.crt').and_return('PEM')
+    expect(chef_run).to create_file('/etc/docker/certs.d/registry.test:5443/ca.crt').with(content: 'PEM')
+  end
+
+  it 'says what is missing' do
+    allow(File).to receive(:exist?).with('/etc/chef/trusted_certs/hubfleet-ca.crt').and_return(false)
+    expect { chef_run }.to raise_error(%r{/etc/chef/trusted_certs/hubfleet-ca.crt is missing})
+  end
+end

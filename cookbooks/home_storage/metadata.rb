@@ -1,0 +1,7 @@
+name 'home_storage'
+maintainer 'hubfleet'
+license 'Apache-2.0'
+description 'The directory of all homes: already mounted, or mounted from a file server'
+version '0.1.0'
+chef_version '>= 18.0'
+supports 'debian'

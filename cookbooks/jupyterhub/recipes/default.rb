@@ -1,0 +1,103 @@
+#
+# The hub's stack, with nginx in front: the last step of the hub node.
+#
+zone = node['fleet']['zone']
+hub = node['hub']
+images = %w(hub notebook).to_h do |name|
+  [name, "registry.#{zone}/#{node['images'][name]['repository']}:#{node['images'][name]['tag']}"]
+end
+secrets = JupyterhubStack.secrets_for(hub['authenticator'])
+settings = JupyterhubStack.settings(node.policy_group, node)
+
+engine_image images['hub']
+
+directory '/etc/hubfleet' do
+  owner 'root'
+  group 'root'
+  mode '0755'
+end
+
+# Holds the hub's database with the tokens of all servers.
+directory hub['data_dir'] do
+  owner 'root'
+  group 'root'
+  mode '0700'
+  recursive true
+end
+
+file JupyterhubStack::SETTINGS do
+  content settings
+  owner 'root'
+  group 'root'
+  mode '0644'
+end
+
+file JupyterhubStack::CONFIG do
+  content JupyterhubStack::CONFIG_TEXT
+  owner 'root'
+  group 'root'
+  mode '0644'
+end
+
+secrets.each do |name|
+  swarm_secret JupyterhubStack.swarm_name(name) do
+    value lazy { Hubfleet::Secrets.for(node).read('hub', name) }
+  end
+end
+
+template JupyterhubStack::STACK do
+  source 'stack.yml.erb'
+  owner 'root'
+  group 'root'
+  mode '0644'
+  variables(lazy do
+    {
+      hub_image: images['hub'],
+      notebook_image: images['notebook'],
+      control_subnet: node['swarm']['networks']['control']['subnet'],
+      port: hub['port'],
+      api_port: hub['api_port'],
+      data_dir: hub['data_dir'],
+      homes: node['storage']['homes'],
+      settings: JupyterhubStack::SETTINGS,
+      config: JupyterhubStack::CONFIG,
+      settings_digest: JupyterhubStack.digest(settings, JupyterhubStack::CONFIG_TEXT),
+      health: JupyterhubStack.method(:health_command),
+      secrets: secrets.to_h { |name| [name, Swarm::Diffs.secret_name(JupyterhubStack.swarm_name(name), Hubfleet::Secrets.for(node).read('hub', name))] },
+    }
+  end)
+  verify 'docker stack config --compose-file %{path}'
+end
+
+# The pin is not waited for: a worker that is ill must not keep the hub from converging.
+swarm_stack JupyterhubStack::NAME do
+  file JupyterhubStack::STACK
+  wait_for %w(proxy hub)
+end
+
+secrets.each do |name|
+  swarm_secret "older versions of #{name}" do
+    secret_name JupyterhubStack.swarm_name(name)
+    value lazy { Hubfleet::Secrets.for(node).read('hub', name) }
+    action :prune
+  end
+end
+
+engine_image "older than #{images['hub']}" do
+  reference images['hub']
+  action :prune
+end
+
+nginx_site 'hub' do
+  server_names ["hub.#{zone}", 'localhost']
+  upstream "http://127.0.0.1:#{hub['port']}"
+  default_server true
+  websockets true
+  read_timeout_s 3600
+  max_body_size '0'
+  request_buffering false
+  buffering false
+  hsts true
+end
+
+jupyterhub_ready 'https://localhost/hub/health'

@@ -1,0 +1,110 @@
+require 'yaml'
+require_relative '../../../spec/cookbooks_helper'
+require_relative '../../node_base/libraries/secrets'
+
+describe 'jupyterhub::default' do
+  let(:attributes) { CookbooksHelper.role_attributes('hub') }
+  let(:zone) { attributes['fleet']['zone'] }
+  let(:hub_image) { "registry.#{zone}/hubfleet/hub:aaaaaaaaaaaa" }
+  let(:run) { converged }
+  let(:stack) { stack_of(run) }
+  let(:services) { stack['services'] }
+
+  before do
+    allow(Hubfleet::Secrets).to receive(:for).and_return(secrets)
+    allow(secrets).to receive(:read) { |role, name| "#{role}-#{name}-value" }
+  end
+
+  let(:secrets) { instance_double(Hubfleet::Secrets) }
+
+  def converged(&block)
+    runner_for('hub') do |node|
+      node.default['images'] = { 'hub' => { 'repository' => 'hubfleet/hub', 'tag' => 'aaaaaaaaaaaa' }, 'notebook' => { 'repository' => 'hubfleet/notebook', 'tag' => 'bbbbbbbbbbbb' } }
+      block&.call(node)
+    end.converge('jupyterhub::default')
+  end
+
+  def stack_of(run)
+    YAML.safe_load(ChefSpec::Renderer.new(run, run.template('/etc/hubfleet/stack.yml')).content)
+  end
+
+  def settings_of(run)
+    JSON.parse(run.file('/etc/hubfleet/settings.json').content)
+  end
+
+  it 'hands the hub the attributes of the policy, verbatim and no others' do
+    settings = settings_of(run)
+    expect(settings['environment']).to eq('local')
+    expect(settings['attributes'].keys).to eq(%w(fleet hub images notebook registry storage swarm))
+    %w(fleet hub notebook registry storage swarm).each { |concern| expect(settings['attributes'][concern]).to eq(attributes[concern]) }
+  end
+
+  it 'configures JupyterHub in two lines' do
+    expect(run).to create_file('/etc/hubfleet/jupyterhub_config.py').with(content: %r{^from hubfleet.hub import configure$.*^configure\(get_config\(\), "/etc/hubfleet/settings.json"\)}m)
+  end
+
+  it "keeps the hub's database for root" do
+    expect(run).to create_directory(attributes['hub']['data_dir']).with(owner: 'root', mode: '0700')
+  end
+
+  it 'needs neither virtual addresses nor the routing mesh' do
+    expect(services.values.map { |service| service['deploy']['endpoint_mode'] }.uniq).to eq(%w(dnsrr))
+    expect(services.values.flat_map { |service| service['ports'].to_a }).to eq([{ 'target' => 8000, 'published' => attributes['hub']['port'], 'protocol' => 'tcp', 'mode' => 'host' }])
+  end
+
+  it "keeps the proxy's API on the network control" do
+    expect(services['proxy']['networks']).to eq('notebooks' => {}, 'control' => { 'aliases' => ['proxy-api'] })
+    expect(services['proxy']['command'].last).to include("ip_network(sys.argv[1])))' #{attributes['swarm']['networks']['control']['subnet']} $$(hostname -I)",
+                                                         '--api-ip "$$api_ip" --api-port 8001')
+  end
+
+  it 'gives no service more than it needs' do
+    expect(services.values.map { |service| service['cap_drop'] }.uniq).to eq([['ALL']])
+    expect(services.transform_values { |service| service['cap_add'] }.compact).to eq('hub' => %w(CHOWN FOWNER DAC_OVERRIDE))
+    expect(services.select { |_, service| service['read_only'] }.keys).to eq(%w(proxy pin))
+    expect(services.values.map { |service| service.dig('deploy', 'resources', 'limits', 'memory') }).to all(be_a(String))
+    expect(services['hub']['volumes'].map { |volume| [volume['source'], volume['read_only']] }).to eq([
+                                                                                                        ['/var/run/docker.sock', nil], [attributes['hub']['data_dir'], nil], [attributes['storage']['homes'], nil],
+                                                                                                        ['/etc/hubfleet/settings.json', true], ['/etc/hubfleet/jupyterhub_config.py', true]
+                                                                                                      ])
+  end
+
+  it 'puts hub and proxy on the manager and a pin on every worker' do
+    expect(services.transform_values { |service| service['deploy']['placement']['constraints'] })
+      .to eq('proxy' => ['node.role == manager'], 'hub' => ['node.role == manager'], 'pin' => ['node.role == worker'])
+    expect(services['pin']['deploy']['mode']).to eq('global')
+    expect(services['pin']['image']).to eq("registry.#{zone}/hubfleet/notebook:bbbbbbbbbbbb")
+  end
+
+  it 'gives each service its secrets, readable by its owner alone' do
+    expect(services['hub']['secrets']).to eq(%w(cookie_secret proxy_token login_password).map { |name| { 'source' => name, 'target' => name, 'mode' => 0o400 } })
+    expect(services['proxy']['secrets']).to eq([{ 'source' => 'proxy_token', 'target' => 'proxy_token', 'uid' => '65534', 'gid' => '65534', 'mode' => 0o400 }])
+    expect(stack['secrets']['proxy_token']).to eq('external' => true, 'name' => Swarm::Diffs.secret_name('hubfleet-proxy_token', 'hub-proxy_token-value'))
+  end
+
+  it 'shows no value of a secret' do
+    expect(ChefSpec::Renderer.new(run, run.template('/etc/hubfleet/stack.yml')).content).not_to include('-value')
+    expect(run).to create_swarm_secret('hubfleet-cookie_secret').with(value: 'hub-cookie_secret-value')
+  end
+
+  it 'asks for the secrets of an OAuth provider only where there is one' do
+    stack = stack_of(converged { |node| node.default['hub']['authenticator'] = 'github' })
+    expect(stack['services']['hub']['secrets'].map { |item| item['source'] }).to eq(%w(cookie_secret proxy_token oauth_client_id oauth_client_secret))
+  end
+
+  it 'restarts the hub, and nothing else, when a setting changes' do
+    other = stack_of(converged { |node| node.default['hub']['concurrent_spawn_limit'] = 99 })['services']
+    expect(services.keys.reject { |name| services[name] == other[name] }).to eq(%w(hub))
+  end
+
+  it 'pulls before it deploys, cleans up after, and waits for an answer in the end' do
+    names = run.resource_collection.map(&:to_s)
+    order = ["engine_image[#{hub_image}]", 'swarm_secret[hubfleet-cookie_secret]', 'template[/etc/hubfleet/stack.yml]', 'swarm_stack[hubfleet]',
+             'swarm_secret[older versions of cookie_secret]', 'nginx_site[hub]', 'jupyterhub_ready[https://localhost/hub/health]']
+    expect(names & order).to eq(order)
+    expect(names.last).to eq(order.last)
+    expect(run).to deploy_swarm_stack('hubfleet').with(wait_for: %w(proxy hub))
+    expect(run).to prune_engine_image("older than #{hub_image}").with(reference: hub_image)
+    expect(run).to create_nginx_site('hub').with(server_names: ["hub.#{zone}", 'localhost'], websockets: true, upstream: "http://127.0.0.1:#{attributes['hub']['port']}")
+  end
+end

@@ -1,0 +1,8 @@
+name 'notebook_worker'
+maintainer 'hubfleet'
+license 'Apache-2.0'
+description 'Makes a worker ready for students before it joins: image pulled and tried'
+version '0.1.0'
+chef_version '>= 18.0'
+supports 'debian'
+depends 'docker_engine'

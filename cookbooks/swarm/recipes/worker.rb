@@ -1,0 +1,9 @@
+#
+# The last step of a worker: what is in the swarm can take students.
+#
+swarm_member 'worker' do
+  managers ["hub.#{node['fleet']['zone']}:#{node['swarm']['manager_port']}"]
+  advertise_addr lazy { Swarm::Addresses.ipv4_of(node['swarm']['interface']) }
+  port node['swarm']['manager_port']
+  deadline_s node['swarm']['join_deadline_s']
+end
