@@ -1,0 +1,69 @@
+"""JupyterHub's configuration from the settings that Chef rendered."""
+
+from pathlib import Path
+from typing import Any
+
+from hubfleet.hub.authentication import authenticate
+from hubfleet.hub.line import Line
+from hubfleet.hub.service import NETWORK
+from hubfleet.hub.spawner import FleetSpawner
+from hubfleet.settings_model import HubView, read_hub_view
+
+SECRETS = Path("/run/secrets")
+"""Where Swarm mounts a service's secrets."""
+
+LONGEST_LINE_S = 900
+"""A class of 300 that comes at once is through the line by then, at 3 s a start and 1 at a time."""
+
+
+def configure(c: Any, settings_file: str | Path, secrets: Path = SECRETS) -> None:
+    """Set all traits of the hub on `c`, JupyterHub's configuration object.
+
+    Raises SettingsError where the settings file or a secret is wrong; the hub does not start then.
+    """
+    environment, settings = read_hub_view(Path(settings_file))
+    _hub(c, settings, secrets)
+    _spawner(c, settings)
+    authenticate(c, environment, settings, secrets)
+
+
+def _hub(c: Any, settings: HubView, secrets: Path) -> None:
+    hub = settings.hub
+    c.JupyterHub.bind_url = f"http://:{hub.port}"
+    c.JupyterHub.hub_bind_url = f"http://0.0.0.0:{hub.api_port}"
+    # The service's name: a container's address or id would be wrong after a restart, while the
+    # students' servers keep what they were started with.
+    c.JupyterHub.hub_connect_url = f"http://hub:{hub.api_port}"
+    c.JupyterHub.db_url = f"sqlite:///{hub.data_dir}/jupyterhub.sqlite"
+    c.JupyterHub.cookie_secret_file = str(secrets / "cookie_secret")
+    # Nobody's server ends because the hub does.
+    c.JupyterHub.cleanup_servers = False
+    c.JupyterHub.cleanup_proxy = False
+    # The spawner's own line tells a student to wait where the hub would refuse with an error.
+    c.JupyterHub.concurrent_spawn_limit = 0
+    c.JupyterHub.allow_named_servers = False
+    c.ConfigurableHTTPProxy.should_start = False
+    c.ConfigurableHTTPProxy.api_url = "http://proxy-api:8001"
+    c.ConfigurableHTTPProxy.auth_token = (secrets / "proxy_token").read_text().strip()
+
+
+def _spawner(c: Any, settings: HubView) -> None:
+    image = settings.images.notebook
+    c.JupyterHub.spawner_class = FleetSpawner
+    c.FleetSpawner.settings = settings
+    c.FleetSpawner.line = Line(settings.hub.concurrent_spawn_limit)
+    c.FleetSpawner.image = f"registry.{settings.fleet.zone}/{image.repository}:{image.tag}"
+    c.FleetSpawner.network_name = NETWORK
+    # Without a command the spawner would inspect the image, which the hub's engine does not have.
+    c.FleetSpawner.cmd = ["jupyterhub-singleuser"]
+    c.Spawner.default_url = settings.notebook.default_url
+    c.Spawner.disable_user_config = True
+    # The spawner ends a start after start_timeout_s, with its reason; the hub's own message is
+    # empty, and its clock runs while a student stands in line.
+    c.Spawner.start_timeout = settings.hub.start_timeout_s + LONGEST_LINE_S
+    c.Spawner.http_timeout = settings.hub.http_timeout_s
+    c.Spawner.mem_limit = f"{settings.notebook.memory_limit_mb}M"
+    c.Spawner.mem_guarantee = f"{settings.notebook.memory_guarantee_mb}M"
+    c.Spawner.cpu_limit = settings.notebook.cpu_limit
+    c.Spawner.cpu_guarantee = settings.notebook.cpu_guarantee
+    c.Spawner.environment = {"HUBFLEET_NODE": "{{.Node.Hostname}}"}

@@ -1,0 +1,86 @@
+"""The Swarm service of a student's server, as the engine's API wants it. Pure."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from hubfleet.settings_model import HubView
+
+HOME = "/home/student"
+"""Home of the only user of the notebook image."""
+
+NETWORK = "notebooks"
+"""Overlay shared by hub, proxy and servers; the nodes' firewall keeps the servers apart."""
+
+_NANO = 1_000_000_000
+_MIB = 1 << 20
+
+
+@dataclass(frozen=True)
+class Order:
+    """What differs between two students' servers."""
+
+    user: str
+    server: str
+    image: str
+    command: list[str]
+    environment: dict[str, str]
+    home: str
+    """Directory of the student's home on hub and workers."""
+    alias: str
+    """DNS name of this start."""
+
+
+def labels(order: Order) -> dict[str, str]:
+    """Return the labels by which a server's service is found again."""
+    return {"hubfleet.user": order.user, "hubfleet.server": order.server}
+
+
+def task_template(order: Order, settings: HubView) -> dict[str, Any]:
+    """Return the TaskTemplate of a server.
+
+    `on-failure` starts a server again after the loss of its worker, but not when the student has
+    shut it down (exit 0): swarmkit's default `any` would resurrect it.
+    """
+    notebook = settings.notebook
+    return {
+        "ContainerSpec": {
+            "Image": order.image,
+            "Args": order.command,
+            "Env": [f"{key}={value}" for key, value in sorted(order.environment.items())],
+            "User": f"{notebook.uid}:{notebook.uid}",
+            "Dir": HOME,
+            "Mounts": [{"Type": "bind", "Source": order.home, "Target": HOME}],
+            "CapabilityDrop": ["ALL"],
+            "StopGracePeriod": notebook.stop_grace_s * _NANO,
+            "Labels": labels(order),
+        },
+        "Resources": resources(settings),
+        "Networks": [{"Target": NETWORK, "Aliases": [order.alias]}],
+        "Placement": {"Constraints": ["node.role==worker"]},
+        "RestartPolicy": {
+            "Condition": "on-failure",
+            "Delay": 1 * _NANO,
+            "MaxAttempts": 5,
+            "Window": 120 * _NANO,
+        },
+    }
+
+
+def resources(settings: HubView) -> dict[str, Any]:
+    """Return limits and reservations.
+
+    Reservations are what Swarm's scheduler counts: without them a full fleet never says `pending`,
+    and its memory is given away twice.
+    """
+    notebook = settings.notebook
+    return {
+        "Limits": {
+            "MemoryBytes": notebook.memory_limit_mb * _MIB,
+            "NanoCPUs": int(notebook.cpu_limit * _NANO),
+            "Pids": notebook.pids_limit,
+        },
+        "Reservations": {
+            "MemoryBytes": notebook.memory_guarantee_mb * _MIB,
+            "NanoCPUs": int(notebook.cpu_guarantee * _NANO),
+        },
+    }

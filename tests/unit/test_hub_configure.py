@@ -1,0 +1,129 @@
+"""The hub's configuration: from rendered settings to traits, and the service of a server."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from traitlets.config import Config
+
+from hubfleet import settings
+from hubfleet.errors import SettingsError
+from hubfleet.hub import configure
+from hubfleet.hub.service import Order, labels, task_template
+
+ORDER = Order(
+    user="ann",
+    server="",
+    image="registry.example/notebook:1",
+    command=["jupyterhub-singleuser"],
+    environment={"B": "2", "A": "1"},
+    home="/srv/homes/ann",
+    alias="student-ann-01",
+)
+
+
+def render(tmp_path: Path, environment: str = "local", **hub: Any) -> Path:
+    """Write settings as the hub cookbook does, and the secrets."""
+    attributes = settings.role_settings("hub", "local")
+    attributes["hub"] = {**attributes["hub"], **hub}
+    for name in ("proxy_token", "login_password", "oauth_client_id", "oauth_client_secret"):
+        (tmp_path / name).write_text(f"{name}-value\n")
+    file = tmp_path / "settings.json"
+    file.write_text(json.dumps({"environment": environment, "attributes": attributes}))
+    return file
+
+
+def configured(tmp_path: Path, **options: Any) -> Any:
+    """Return the configuration made from rendered settings."""
+    c = Config()
+    configure(c, render(tmp_path, **options), tmp_path)
+    return c
+
+
+def test_a_restart_of_the_hub_ends_nobodys_server(tmp_path: Path) -> None:
+    c = configured(tmp_path)
+    assert c.JupyterHub.cleanup_servers is False
+    assert c.ConfigurableHTTPProxy.should_start is False
+    assert c.ConfigurableHTTPProxy.auth_token == "proxy_token-value"
+    assert c.JupyterHub.cookie_secret_file == str(tmp_path / "cookie_secret")
+
+
+def test_one_password_for_all_only_on_a_laptop(tmp_path: Path) -> None:
+    c = configured(tmp_path)
+    assert c.JupyterHub.authenticator_class == "dummy"
+    assert c.DummyAuthenticator.password == "login_password-value"
+    with pytest.raises(SettingsError, match="only for the environment local"):
+        configured(tmp_path, environment="production")
+
+
+def test_a_missing_secret_is_named(tmp_path: Path) -> None:
+    file = render(tmp_path)
+    (tmp_path / "login_password").unlink()
+    with pytest.raises(SettingsError, match="login_password"):
+        configure(Config(), file, tmp_path)
+
+
+def test_oauth_lets_in_only_those_named(tmp_path: Path) -> None:
+    oauth = {
+        "callback_url": "https://hub.example/hub/oauth_callback",
+        "authorize_url": "",
+        "token_url": "",
+        "userdata_url": "",
+        "username_claim": "login",
+    }
+    c = configured(
+        tmp_path,
+        environment="production",
+        authenticator="github",
+        allowed_users=["ann"],
+        oauth=oauth,
+    )
+    assert c.JupyterHub.authenticator_class == "github"
+    assert c.GitHubOAuthenticator.client_secret == "oauth_client_secret-value"
+    assert c.Authenticator.allow_all is False
+    assert c.Authenticator.allowed_users == {"ann"}
+
+
+def test_broken_settings_name_the_file(tmp_path: Path) -> None:
+    file = tmp_path / "settings.json"
+    file.write_text("{")
+    with pytest.raises(SettingsError, match=r"settings\.json"):
+        configure(Config(), file, tmp_path)
+
+
+def test_the_service_of_a_server_in_full(tmp_path: Path) -> None:
+    _, view = settings.read_hub_view(render(tmp_path))
+    notebook = view.notebook
+    assert task_template(ORDER, view) == {
+        "ContainerSpec": {
+            "Image": "registry.example/notebook:1",
+            "Args": ["jupyterhub-singleuser"],
+            "Env": ["A=1", "B=2"],
+            "User": f"{notebook.uid}:{notebook.uid}",
+            "Dir": "/home/student",
+            "Mounts": [{"Type": "bind", "Source": "/srv/homes/ann", "Target": "/home/student"}],
+            "CapabilityDrop": ["ALL"],
+            "StopGracePeriod": notebook.stop_grace_s * 10**9,
+            "Labels": labels(ORDER),
+        },
+        "Resources": {
+            "Limits": {
+                "MemoryBytes": notebook.memory_limit_mb * 2**20,
+                "NanoCPUs": int(notebook.cpu_limit * 10**9),
+                "Pids": notebook.pids_limit,
+            },
+            "Reservations": {
+                "MemoryBytes": notebook.memory_guarantee_mb * 2**20,
+                "NanoCPUs": int(notebook.cpu_guarantee * 10**9),
+            },
+        },
+        "Networks": [{"Target": "notebooks", "Aliases": ["student-ann-01"]}],
+        "Placement": {"Constraints": ["node.role==worker"]},
+        "RestartPolicy": {
+            "Condition": "on-failure",
+            "Delay": 10**9,
+            "MaxAttempts": 5,
+            "Window": 120 * 10**9,
+        },
+    }
