@@ -19,7 +19,10 @@ def get_json(url: str, ca_file: Path, timeout: float = TIMEOUT_S) -> Any:
     Raises CommandError where nobody answers within `timeout` seconds, the certificate is not ours,
     or the status is not 200.
     """
-    context = ssl.create_default_context(cafile=str(ca_file))
+    try:
+        context = ssl.create_default_context(cafile=str(ca_file))
+    except OSError as error:  # ssl.SSLError is one too
+        raise CommandError(f"{ca_file} is no certificate authority: {error}") from error
     # Proxies of the environment have no part in a connection to this machine.
     opener = build_opener(ProxyHandler({}), HTTPSHandler(context=context))
     try:

@@ -1,0 +1,1 @@
+"""What can start and end machines."""

@@ -1,0 +1,82 @@
+"""What the hub's Docker engine, the Swarm's manager, says of its nodes and services."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from hubfleet.errors import CommandError
+from hubfleet.fleet.base import Fleet, Instance
+
+TIMEOUT_S = 20
+STACK_PREFIX = "hubfleet_"
+"""Services of the stack itself; every other service is a student's server."""
+
+
+@dataclass(frozen=True)
+class SwarmNode:
+    """A line of `docker node ls`."""
+
+    id: str
+    hostname: str
+    status: str
+    availability: str
+    manager: bool
+
+    @property
+    def ready(self) -> bool:
+        """Say whether it can take servers."""
+        return self.status == "Ready" and self.availability == "Active"
+
+
+def nodes(fleet: Fleet, hub: Instance) -> list[SwarmNode]:
+    """Return the members of the Swarm; raise CommandError where the hub's engine is no manager."""
+    return [
+        SwarmNode(
+            id=str(line["ID"]),
+            hostname=str(line["Hostname"]),
+            status=str(line["Status"]),
+            availability=str(line["Availability"]),
+            manager=bool(line["ManagerStatus"]),
+        )
+        for line in _lines(fleet, hub, ["docker", "node", "ls", "--format", "{{json .}}"])
+    ]
+
+
+def services(fleet: Fleet, hub: Instance) -> dict[str, str]:
+    """Return the Swarm's services and how many of their replicas run, such as `1/1`."""
+    lines = _lines(fleet, hub, ["docker", "service", "ls", "--format", "{{json .}}"])
+    return {str(line["Name"]): str(line["Replicas"]) for line in lines}
+
+
+def complaint(members: Sequence[SwarmNode], wanted: Sequence[str]) -> str:
+    """Return which host names of `wanted` are no ready members; empty where all are."""
+    ready = {member.hostname for member in members if member.ready}
+    missing = [name for name in wanted if name not in ready]
+    return f"not ready in the Swarm: {', '.join(missing)}" if missing else ""
+
+
+def forget(fleet: Fleet, hub: Instance, alive: Sequence[str]) -> list[str]:
+    """Remove members that are down and whose machines are gone; return their host names."""
+    gone = [
+        member
+        for member in nodes(fleet, hub)
+        if member.hostname not in alive and member.status == "Down" and not member.manager
+    ]
+    for member in gone:
+        _run(fleet, hub, ["docker", "node", "rm", "--force", member.id])
+    return [member.hostname for member in gone]
+
+
+def _lines(fleet: Fleet, hub: Instance, argv: Sequence[str]) -> list[dict[str, Any]]:
+    output = _run(fleet, hub, argv)
+    return [json.loads(line) for line in output.splitlines() if line.strip()]
+
+
+def _run(fleet: Fleet, hub: Instance, argv: Sequence[str]) -> str:
+    done = fleet.run(hub.id, argv, TIMEOUT_S)
+    if done.returncode != 0:
+        raise CommandError(
+            f"`{' '.join(argv)}` failed on {hub.role} {hub.id}", "", done.stderr or done.stdout
+        )
+    return done.stdout

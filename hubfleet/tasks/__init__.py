@@ -1,0 +1,1 @@
+"""Invoke collections, thin: parse, call, print."""

@@ -1,0 +1,51 @@
+"""Tasks for figures: every number that the README claims."""
+
+from hubfleet.console import Console
+from hubfleet.errors import UsageError
+from hubfleet.state import Deployment
+from hubfleet.tasks.common import task, whole_number
+
+
+@task(
+    help={
+        "students": "How many click at once (default 20).",
+        "rounds": "How many single starts of each kind (default 7).",
+    }
+)
+def spawn(
+    console: Console,
+    env: str | None = None,
+    name: str | None = None,
+    students: str | None = None,
+    rounds: str | None = None,
+    json: bool = False,
+) -> None:
+    """Measure students' waits against the stock spawner's; exit code 1 when a target is missed."""
+    from hubfleet.bench import report
+    from hubfleet.bench import spawn as measure
+
+    deployment = Deployment.open(name, env)
+    count = _at_least_one("--students", students, measure.STUDENTS)
+    turns = _at_least_one("--rounds", rounds, measure.ROUNDS)
+    with deployment.lock("bench.spawn"):
+        found = measure.bench(deployment, console, turns, count)
+    report.show(console, found)
+    report.require_all(found)
+
+
+@task(help={"cold": "Also with an empty cache and without images (many minutes)."})
+def deploy(console: Console, cold: bool = False, json: bool = False) -> None:
+    """Measure deploys of a deployment of its own; exit code 1 when a target is missed."""
+    from hubfleet.bench import deploy as measure
+    from hubfleet.bench import report
+
+    found = measure.bench(console, cold)
+    report.show(console, found)
+    report.require_all(found)
+
+
+def _at_least_one(option: str, text: str | None, default: int) -> int:
+    number = whole_number(option, text)
+    if number == 0:
+        raise UsageError(f"{option} takes a number from 1 on")
+    return default if number is None else number

@@ -1,0 +1,129 @@
+"""Tasks for a whole deployment: deploy, status, doctor, verify, converge, destroy."""
+
+from hubfleet.console import Console
+from hubfleet.errors import PreconditionError, UsageError
+from hubfleet.fleet.local import find
+from hubfleet.state import Deployment, resolve_name
+from hubfleet.tasks.common import task, whole_number
+
+
+@task(help={"port": "First of three ports in a row (default: those of the environment)."})
+def deploy(
+    console: Console,
+    env: str | None = None,
+    name: str | None = None,
+    port: str | None = None,
+    dry_run: bool = False,
+) -> None:
+    """Bring the whole system up, or up to date: it changes only what differs."""
+    from hubfleet.deploy import deploy as run
+
+    run(console, name, env, whole_number("--port", port), dry_run)
+
+
+@task(help={"watch": "Show it again every two seconds, until Ctrl-C."})
+def status(
+    console: Console,
+    env: str | None = None,
+    name: str | None = None,
+    json: bool = False,
+    watch: bool = False,
+) -> None:
+    """Show machines, policy revisions, last converges, the Swarm, the hub, certificates."""
+    from hubfleet import status as view
+
+    if json and watch:
+        raise UsageError("--json and --watch exclude each other")
+    deployment = Deployment.open(name, env)
+    fleet = view.fleet_of(deployment)
+    if watch:
+        view.watch(console, lambda: view.status(deployment, fleet))
+    found = view.status(deployment, fleet)
+    if json:
+        console.emit_json(found)
+    else:
+        view.show(console, found)
+
+
+@task()
+def doctor(
+    console: Console, env: str | None = None, name: str | None = None, json: bool = False
+) -> None:
+    """Check what a deployment needs of this machine; each failure names its cure."""
+    from hubfleet import doctor as checks
+    from hubfleet.deploy import choose
+    from hubfleet.settings import load
+
+    deployment = choose(name, env, None)
+    found = checks.examine(deployment, load(deployment.environment))
+    if json:
+        console.emit_json(checks.as_json(found))
+    else:
+        checks.show(console, found)
+    failed = [check.name for check in found if check.verdict is checks.Verdict.FAIL]
+    if failed:
+        raise PreconditionError(f"to be put right: {', '.join(failed)}")
+
+
+@task()
+def verify(
+    console: Console, env: str | None = None, name: str | None = None, json: bool = False
+) -> None:
+    """Look at every node, probe the isolation, and let a student run a cell."""
+    from hubfleet import verify as verification
+
+    found = verification.verify(Deployment.open(name, env), console)
+    if json:
+        console.emit_json(verification.as_json(found))
+    verification.require_all(found)
+
+
+@task(help={"node": "Only this machine, by its id."})
+def converge(
+    console: Console,
+    env: str | None = None,
+    name: str | None = None,
+    node: str | None = None,
+    json: bool = False,
+    dry_run: bool = False,
+) -> None:
+    """Run chef-client on every node at once, or on one."""
+    from hubfleet import converge as chef
+    from hubfleet.status import fleet_of
+
+    deployment = Deployment.open(name, env)
+    fleet = fleet_of(deployment)
+    nodes = [find(fleet.list(), node)] if node else fleet.list()
+    if dry_run:
+        for machine in nodes:
+            console.say(f"run chef-client on {machine.role} {machine.id}")
+        return
+    with deployment.lock("converge"):
+        results = chef.converge(deployment, fleet, nodes)
+    if json:
+        console.emit_json(chef.as_json(results))
+    else:
+        chef.show(console, results)
+    chef.require_all(results)
+
+
+@task(help={"homes": "Remove the students' homes too."})
+def destroy(
+    console: Console,
+    env: str | None = None,
+    name: str | None = None,
+    homes: bool = False,
+    yes: bool = False,
+    dry_run: bool = False,
+) -> None:
+    """Remove a deployment; the students' homes stay unless told otherwise."""
+    from hubfleet import destroy as removal
+
+    deployment = removal.target(resolve_name(name, env))
+    for line in removal.words(deployment, homes):
+        console.say(line)
+    if dry_run:
+        return
+    if not console.confirm(f"Remove deployment {deployment.name!r}?", yes):
+        raise UsageError("nothing was removed")
+    removal.destroy(deployment, console, homes)

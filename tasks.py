@@ -1,0 +1,20 @@
+"""The commands of `./invoke`: everyday verbs, and collections by noun."""
+
+from invoke.collection import Collection
+
+from hubfleet.tasks import bench, check, fleet, images, policy, stack
+
+ns = Collection(
+    stack.deploy,
+    stack.status,
+    stack.doctor,
+    stack.verify,
+    stack.converge,
+    stack.destroy,
+    check.check,
+    check.test,
+    Collection.from_module(policy),
+    Collection.from_module(images),
+    Collection.from_module(fleet),
+    Collection.from_module(bench),
+)

@@ -1,0 +1,120 @@
+"""A worker: has what students need, then joins, and the manager gives it work."""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from hubfleet.fleet.base import Role
+from tests.integration.subject import Subject, eventually
+
+pytestmark = pytest.mark.roles(Role.SWARM_WORKER)
+
+CANARY = "canary"
+
+
+def seen_by_manager(node: Subject) -> list[dict[str, str]]:
+    """Return the lines of `docker node ls` about this node."""
+    listed = node.on_peer(Role.HUB, "docker", "node", "ls", "--format", "{{json .}}")
+    lines = [json.loads(line) for line in listed.splitlines()]
+    return [line for line in lines if line["Hostname"] == node.id]
+
+
+def is_ready(node: Subject) -> bool:
+    """Say whether the manager would give it work."""
+    return [(line["Status"], line["Availability"]) for line in seen_by_manager(node)] == [
+        ("Ready", "Active")
+    ]
+
+
+def test_the_manager_sees_it_ready(node: Subject) -> None:
+    eventually(lambda: is_ready(node), "the manager does not see the node ready")
+
+
+def test_it_is_a_worker_of_the_hubs_swarm(node: Subject) -> None:
+    [swarm] = node.lines("docker", "info", "--format", "{{json .Swarm}}")
+    assert (swarm["LocalNodeState"], swarm["ControlAvailable"]) == ("active", False)
+    assert swarm["NodeAddr"] == node.address
+    name, port = f"hub.{node.settings.fleet.zone}", node.settings.swarm.manager_port
+    address = node.run("getent", "ahostsv4", name).split()[0]
+    assert [manager["Addr"] for manager in swarm["RemoteManagers"]] == [f"{address}:{port}"]
+
+
+def test_joining_is_its_policys_last_step(node_run_list: list[str]) -> None:
+    assert node_run_list[-1] == "recipe[swarm::worker]"
+
+
+@pytest.fixture
+def node_run_list(node: Subject) -> list[str]:
+    """The run list of the node's policy."""
+    from hubfleet.settings import run_list
+
+    return run_list(node.role)
+
+
+def test_the_notebook_image_is_there_and_has_passed_the_probe(node: Subject) -> None:
+    id_ = node.run("docker", "image", "inspect", "--format", "{{.Id}}", node.image("notebook"))
+    stamps = node.run("sh", "-c", "cat /var/lib/hubfleet/probes/*")
+    assert id_.strip() in stamps.split()
+
+
+def test_no_other_version_of_the_image_takes_room(node: Subject) -> None:
+    repository = node.image("notebook").rpartition(":")[0]
+    tags = node.run("docker", "image", "ls", "--format", "{{.Tag}}", repository).split()
+    assert tags == [node.settings.images.notebook.tag]
+
+
+@pytest.fixture
+def task(node: Subject) -> Iterator[str]:
+    """A service of the notebook image that the manager may place on this node only."""
+    image = node.image("notebook")
+    wanted = ["--constraint", f"node.hostname=={node.id}", "--network", "notebooks"]
+    wanted += ["--endpoint-mode", "dnsrr", "--no-resolve-image", "--detach", "--quiet"]
+    node.on_peer(
+        Role.HUB, "docker", "service", "create", "--name", CANARY, *wanted, image, "sleep", "600"
+    )
+    yield CANARY
+    node.on_peer(Role.HUB, "docker", "service", "rm", CANARY)
+
+
+def state_of(node: Subject, service: str) -> list[dict[str, Any]]:
+    listed = node.on_peer(
+        Role.HUB, "docker", "service", "ps", service, "--no-trunc", "--format", "{{json .}}"
+    )
+    return [json.loads(line) for line in listed.splitlines()]
+
+
+@pytest.mark.kitchen
+def test_the_manager_gives_it_work_on_a_guarded_overlay(node: Subject, task: str) -> None:
+    def runs() -> bool:
+        return any(t["CurrentState"].startswith("Running") for t in state_of(node, task))
+
+    eventually(runs, f"no task of the notebook image runs: {state_of(node, task)}")
+    # The overlay came to this node with its first task; its rules come by themselves.
+    namespaces = node.run("sh", "-c", "ls /run/docker/netns | grep ^1-").split()
+    assert namespaces
+
+    def guarded() -> bool:
+        check = node.try_run("/usr/local/sbin/hubfleet-firewall", "check")
+        rules = [
+            node.try_run(
+                *(
+                    "nsenter",
+                    f"--net=/run/docker/netns/{name}",
+                    "iptables",
+                    "-S",
+                    "HUBFLEET-OVERLAY",
+                )
+            ).rc
+            for name in namespaces
+        ]
+        return check.rc == 0 and set(rules) == {0}
+
+    eventually(guarded, "the overlay's namespace has no rules")
+
+
+@pytest.mark.kitchen
+def test_it_is_back_after_a_restart_of_its_engine(node: Subject) -> None:
+    node.run("systemctl", "restart", "docker")
+    eventually(lambda: is_ready(node), "the node did not come back into the Swarm")
