@@ -1,6 +1,8 @@
 module NodeFirewall
   SCRIPT = '/usr/local/sbin/hubfleet-firewall'.freeze
   CONF = '/etc/hubfleet/firewall.conf'.freeze
+  # What the script keeps about the node's own rules.
+  APPLIED = '/run/hubfleet-firewall/node4.rules'.freeze
 
   # What the script is told; read by bash, so values are checked before they come here.
   module Settings

@@ -64,7 +64,7 @@ action :enable, description: 'Install script and units, put the rules in place w
 
   execute 'put the firewall rules in place' do
     command [NodeFirewall::SCRIPT, 'apply']
-    not_if { shell_out(NodeFirewall::SCRIPT, 'check').exitstatus == 0 }
+    not_if { intact? }
   end
 
   # After the rules are there: a rule set that cannot be applied must not stop the engine's next start.
@@ -93,6 +93,15 @@ action :disable, description: 'Take rules and units away.' do
 end
 
 action_class do
+  # Looks three times: the guard may be at work on a namespace that has just appeared. Rules that were
+  # never applied since the boot are not waited for.
+  def intact?
+    ::File.exist?(NodeFirewall::APPLIED) && 3.times.any? do |earlier|
+      sleep(1) if earlier > 0
+      shell_out(NodeFirewall::SCRIPT, 'check').exitstatus == 0
+    end
+  end
+
   def units
     {
       'hubfleet-firewall.service' => NodeFirewall::Units::FIREWALL,

@@ -13,7 +13,7 @@ describe 'node_firewall::default' do
     )
   end
 
-  it 'guards a worker, which has no attributes of the hub, with the same ports' do
+  it 'guards a worker with the same ports' do
     expect(converge('swarm_worker')).to enable_node_firewall('worker').with(api_port: hub['hub']['api_port'], proxy_port: hub['hub']['port'])
   end
 
@@ -22,14 +22,18 @@ describe 'node_firewall::default' do
   end
 
   context 'inside the resource' do
-    let(:intact) { true }
+    let(:checks) { [0] }
+    let(:applied) { true }
     let(:run) do
       converge('swarm_worker', step_into: 'node_firewall') { |node| node.default['notebook']['egress'] = 'none' }
     end
 
     before do
-      stubs_for_resource('execute[put the firewall rules in place]') do |resource|
-        allow(resource).to receive(:shell_out).with('/usr/local/sbin/hubfleet-firewall', 'check').and_return(double(exitstatus: intact ? 0 : 1))
+      allow(File).to receive(:exist?).and_call_original
+      allow(File).to receive(:exist?).with('/run/hubfleet-firewall/node4.rules') { applied }
+      stubs_for_provider('node_firewall[worker]') do |provider|
+        allow(provider).to receive(:sleep)
+        allow(provider).to receive(:shell_out_compacted).with('/usr/local/sbin/hubfleet-firewall', 'check', any_args) { double(exitstatus: checks.shift) }
       end
     end
 
@@ -64,11 +68,28 @@ describe 'node_firewall::default' do
       expect(run).not_to run_execute('put the firewall rules in place')
     end
 
+    context 'while the guard is at work' do
+      let(:checks) { [1, 0] }
+
+      it 'waits for it' do
+        expect(run).not_to run_execute('put the firewall rules in place')
+      end
+    end
+
     context 'when rules are missing' do
-      let(:intact) { false }
+      let(:checks) { [1, 1, 1] }
 
       it 'applies them' do
         expect(run).to run_execute('put the firewall rules in place').with(command: ['/usr/local/sbin/hubfleet-firewall', 'apply'])
+      end
+    end
+
+    context 'when there never were any' do
+      let(:applied) { false }
+
+      it 'applies them at once' do
+        expect(run).to run_execute('put the firewall rules in place')
+        expect(checks).to eq([0])
       end
     end
   end

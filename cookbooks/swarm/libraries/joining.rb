@@ -28,7 +28,7 @@ module Swarm
     # Nothing can be told while no name resolves: then nothing is said.
     def self.check_home!(state, managers, resolve: Addresses.method(:resolve))
       expected = managers.flat_map { |manager| resolve.call(manager) }
-      return if expected.empty? || (expected & state.manager_addrs).any?
+      return if expected.empty? || expected.intersect?(state.manager_addrs)
 
       raise Error, "this engine belongs to another swarm (managers #{state.manager_addrs.join(', ')}, expected #{expected.join(', ')}): " \
                    'if that one is gone for good, run `docker swarm leave` here'

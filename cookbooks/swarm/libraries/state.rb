@@ -41,6 +41,9 @@ module Swarm
         raise Error, "swarm mode of this engine has failed (#{error}): see `journalctl -u docker`, then `docker swarm leave --force`"
       when 'pending'
         raise Error, "this engine has been joining a swarm for too long (#{error}): is a manager reachable? else `docker swarm leave --force`"
+      when 'active'
+        # A `docker swarm leave` that ran into its time limit leaves this behind.
+        raise Error, 'this engine has left its swarm half way: run `docker swarm leave --force` once more' if node_id.empty?
       end
     end
   end

@@ -20,6 +20,11 @@ describe Swarm::State do
       expect { described_class.new('LocalNodeState' => name, 'Error' => 'broken raft').reject_unusable! }.to raise_error(Swarm::Error, remedy)
     end
   end
+
+  it 'sees an engine that has left half way' do
+    expect { described_class.new('LocalNodeState' => 'active', 'NodeID' => '').reject_unusable! }.to raise_error(Swarm::Error, /left its swarm half way/)
+    expect { described_class.new('LocalNodeState' => 'active', 'NodeID' => 'n1').reject_unusable! }.not_to raise_error
+  end
 end
 
 describe Swarm::Addresses do

@@ -13,7 +13,7 @@ RSpec.shared_context 'an engine' do
   before { allow(DockerEngine::Api).to receive(:new).and_return(api) }
 
   def swarm(state, **more)
-    { 'Swarm' => { 'LocalNodeState' => state }.merge(more.transform_keys(&:to_s)) }
+    { 'Swarm' => { 'LocalNodeState' => state, 'NodeID' => 'n1' }.merge(more.transform_keys(&:to_s)) }
   end
 
   # The message of the error that ends the run, nil when none does.

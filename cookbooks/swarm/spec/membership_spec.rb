@@ -36,7 +36,7 @@ describe 'swarm_manager' do
     end
   end
 
-  { 'a worker' => swarm_worker = { 'LocalNodeState' => 'active', 'ControlAvailable' => false, 'RemoteManagers' => [{ 'Addr' => '10.5.5.5:2377' }] },
+  { 'a worker' => swarm_worker = { 'LocalNodeState' => 'active', 'NodeID' => 'n1', 'ControlAvailable' => false, 'RemoteManagers' => [{ 'Addr' => '10.5.5.5:2377' }] },
     'locked' => { 'LocalNodeState' => 'locked' }, 'pending' => { 'LocalNodeState' => 'pending' }, 'in error' => { 'LocalNodeState' => 'error' } }.each do |name, state|
     context "when #{name}" do
       let(:answers) { { 'GET /info' => { 'Swarm' => state } } }
