@@ -12,6 +12,9 @@ from hubfleet.settings_model import HubView, read_hub_view
 SECRETS = Path("/run/secrets")
 """Where Swarm mounts a service's secrets."""
 
+ROUTES_S = 10
+"""Seconds after which a restarted proxy serves running servers again, at most."""
+
 LONGEST_LINE_S = 900
 """A class of 300 that comes at once is through the line by then, at 3 s a start and 1 at a time."""
 
@@ -39,6 +42,9 @@ def _hub(c: Any, settings: HubView, secrets: Path) -> None:
     # Nobody's server ends because the hub does.
     c.JupyterHub.cleanup_servers = False
     c.JupyterHub.cleanup_proxy = False
+    # With this look at the proxy's routes, those it lost in a restart come back; nothing else
+    # watches a proxy that the hub has not started.
+    c.JupyterHub.last_activity_interval = ROUTES_S
     # The spawner's own line tells a student to wait where the hub would refuse with an error.
     c.JupyterHub.concurrent_spawn_limit = 0
     c.JupyterHub.allow_named_servers = False
