@@ -104,6 +104,7 @@ class Subject:
     def url(self, port: int = 443) -> str:
         """Return where a port of the node is published on this machine."""
         bindings = docker.client().containers.get(self.container).ports[f"{port}/tcp"]
+        assert bindings, f"port {port} is not published"
         return f"https://localhost:{bindings[0]['HostPort']}"
 
     def request(

@@ -105,11 +105,12 @@ def signed(
     key: rsa.RSAPrivateKey,
     client: str = OPERATOR,
     at: datetime | None = None,
-    **headers: str,
+    protocol: str = "1.3",
 ) -> requests.Response:
-    """Send a signed GET with some headers replaced."""
+    """Send a signed GET."""
     made = sign(key, client, "GET", path, "", at or datetime.now(UTC))
-    return node.request("GET", path, headers={**made, **headers})
+    made["X-Ops-Sign"] = f"algorithm=sha256;version={protocol};"
+    return node.request("GET", path, headers=made)
 
 
 def test_a_signed_request_is_answered(
@@ -136,8 +137,8 @@ def test_a_signature_that_proves_nothing_is_refused(
 def test_older_protocols_are_refused(
     node: Subject, organization: str, operator_key: rsa.RSAPrivateKey, version: str
 ) -> None:
-    header = {"X-Ops-Sign": f"algorithm=sha256;version={version};"}
-    assert signed(node, f"{organization}/nodes", operator_key, **header).status_code == 400
+    path = f"{organization}/nodes"
+    assert signed(node, path, operator_key, protocol=version).status_code == 400
 
 
 def test_the_bootstrap_client_may_not_look_around(node: Subject, chef: Chef) -> None:

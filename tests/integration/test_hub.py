@@ -71,9 +71,7 @@ def test_the_stack_runs(node: Subject, service: str) -> None:
 def test_the_stacks_images_are_the_policys(
     node: Subject, services: dict[str, dict[str, Any]]
 ) -> None:
-    images = {
-        name: spec["TaskTemplate"]["ContainerSpec"]["Image"] for name, spec in services.items()
-    }
+    images = {n: spec["TaskTemplate"]["ContainerSpec"]["Image"] for n, spec in services.items()}
     hub, notebook = node.image("hub"), node.image("notebook")
     assert images == {"proxy": hub, "hub": hub, "pin": notebook}
 

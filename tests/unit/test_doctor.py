@@ -71,8 +71,9 @@ def deployment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Deployment:
     """A deployment that is not recorded, on an engine that is in a Swarm of the user's own."""
     info = EngineInfo("28.0", 2, tmp_path / "not" / "there", True, 8 * 10**9, 2)
     monkeypatch.setattr("hubfleet.clients.engine.info", lambda: info)
-    monkeypatch.setattr("hubfleet.clients.engine.published_ports", lambda _label: set())
-    return Deployment("x", "local", tmp_path, Ports.block(47001))
+    monkeypatch.setattr("hubfleet.clients.engine.published_ports", lambda _label: {8445})
+    monkeypatch.setattr(doctor, "port_is_free", lambda _address, port: port == 8443)
+    return Deployment("x", "local", tmp_path, Ports(8443, 8443, 8445))
 
 
 def test_a_swarm_of_the_user_s_own_is_no_obstacle(deployment: Deployment) -> None:
@@ -89,14 +90,12 @@ def test_little_disk_is_a_failure(deployment: Deployment, monkeypatch: pytest.Mo
     assert "GB free at" in check.detail
 
 
-def test_a_taken_port_names_the_option_that_helps(
-    deployment: Deployment, listener: socket.socket
-) -> None:
-    port = listener.getsockname()[1]
-    taken = Deployment("x", "local", deployment.root, Ports(port, 47001, 47002))
+def test_a_taken_port_names_the_option_that_helps(deployment: Deployment) -> None:
+    assert found(deployment, "ports").verdict is Verdict.OK
+    taken = Deployment("x", "local", deployment.root, Ports(8443, 8444, 8445))
     check = found(taken, "ports")
     assert check.verdict is Verdict.FAIL
-    assert f"{port} taken" in check.detail
+    assert check.detail == "8444 taken by another program"
     assert "--port N" in check.fix
 
 

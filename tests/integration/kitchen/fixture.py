@@ -4,14 +4,16 @@
     python -m tests.integration.kitchen.fixture prepare|load|save-log|remove SUITE
 
 `describe` prints the settings of Kitchen's driver for every suite, made from the containers of
-the local fleet, so that Kitchen and deployments test the same node. The others are Kitchen's hooks:
-secrets, network and volumes, and a Swarm manager for the worker, before the node exists; images into
-its engine once it runs; its journal, and everything of it, at the end. Each may be run again.
+the local fleet, so that Kitchen and deployments test the same node. The others are Kitchen's hooks.
+`prepare` makes secrets, network and volumes before the node exists, and for the worker a Swarm
+manager; `load` gives images to its engine once it runs; `save-log` and `remove` come at the end.
+Each may be run again.
 """
 
 import hashlib
 import shlex
 import sys
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -142,10 +144,8 @@ def load_images(role: Role) -> None:
 def save_log(role: Role) -> None:
     """Keep the journal of a node that is about to go; where there is no node, do nothing."""
     node = container(deployment(role), load(ENVIRONMENT), role).name
-    running = {
-        info.name for info in engine.list_containers(_label(role)) if info.status == "running"
-    }
-    if node in running:
+    machines = engine.list_containers(_label(role))
+    if (node, "running") in {(machine.name, machine.status) for machine in machines}:
         LOGS.mkdir(parents=True, exist_ok=True)
         journal = engine.execute(node, ["journalctl", "--no-pager"], COMMAND_TIMEOUT_S)
         (LOGS / f"{role}-journal.log").write_text(journal.stdout)
@@ -180,7 +180,14 @@ def _start_manager(found: Deployment, settings: Settings, address: str) -> None:
 
 def _await_boot(node: str) -> None:
     """Wait until systemd has started what it starts; whether all is well is for the tests."""
-    engine.execute(node, ["systemctl", "is-system-running", "--wait"], BOOT_TIMEOUT_S)
+    deadline = time.monotonic() + BOOT_TIMEOUT_S
+    state = ""
+    while state not in {"running", "degraded"}:
+        if time.monotonic() > deadline:
+            raise CommandError(f"{node} did not boot within {BOOT_TIMEOUT_S} s: {state}")
+        time.sleep(0.2)
+        asked = engine.execute(node, ["systemctl", "is-system-running"], COMMAND_TIMEOUT_S)
+        state = asked.stdout.strip()
 
 
 def _on(node: str, *argv: str) -> str:
