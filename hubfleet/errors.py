@@ -2,7 +2,7 @@
 
 HubfleetError                 exit 1: a failure, or wrong use
 ├── UsageError                exit 1: an argument that cannot be right
-├── PreconditionError         exit 3: something must be put right first (doctor, stale lock, disk, port)
+├── PreconditionError         exit 3: something must be put right first (disk, port, stale lock)
 │   ├── SettingsError         exit 3: a role, environment or lock file is wrong; names file and key
 │   └── LockedError           exit 3: another run holds the deployment; names the holder
 ├── CommandError              exit 1: a program that hubfleet ran has failed; carries its output

@@ -8,6 +8,7 @@ import time
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 from hubfleet import destroy, doctor
@@ -95,7 +96,8 @@ def full_run(console: Console) -> None:
         require_all(verify(deployment, console))
         console.plan(1)
         with console.stage("end-to-end tests"):
-            _pytest(["tests/e2e"], {"HUBFLEET_DEPLOYMENT": TEST_NAME}, deployment, "e2e")
+            where = {"HUBFLEET_DEPLOYMENT": TEST_NAME}
+            _pytest(["tests/e2e"], where, deployment.log_file("e2e"), E2E_TIMEOUT_S)
     finally:
         _remove(console)
 
@@ -119,7 +121,8 @@ def _node(deployment: Deployment, machine: Instance, console: Console) -> Findin
     argv = ["tests/integration", f"--hosts=docker://{machine.name}"]
     problems = []
     try:
-        _pytest(argv, environment, deployment, f"verify-{machine.id}")
+        log = deployment.log_file(f"verify-{machine.id}")
+        _pytest(argv, environment, log, NODE_TIMEOUT_S)
     except CommandError as error:
         console.quote(error.output)
         problems = [f"{error.message}; {error.hint}"]
@@ -127,17 +130,16 @@ def _node(deployment: Deployment, machine: Instance, console: Console) -> Findin
 
 
 def _pytest(
-    arguments: Sequence[str], environment: dict[str, str], deployment: Deployment, log: str
+    arguments: Sequence[str], environment: dict[str, str], log: Path, timeout: float
 ) -> None:
     """Run pytest in the checkout; raise CommandError, with its last lines, where a test fails."""
-    file = deployment.log_file(log)
-    file.unlink(missing_ok=True)
+    log.unlink(missing_ok=True)
     process.run(
         [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *arguments],
-        cwd=deployment.root,
+        cwd=ROOT,
         env=environment,
-        timeout=E2E_TIMEOUT_S if "e2e" in log else NODE_TIMEOUT_S,
-        log=file,
+        timeout=timeout,
+        log=log,
     )
 
 

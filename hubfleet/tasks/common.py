@@ -79,7 +79,7 @@ def _guarded(console: Console, debug: bool, action: Callable[[], None]) -> int:
     try:
         action()
     except KeyboardInterrupt:
-        console.say("interrupted; the same command again goes on from here")
+        console.say("interrupted")
         return INTERRUPTED
     except HubfleetError as error:
         console.error(error.message, error.hint)
