@@ -228,12 +228,7 @@ class Deploy:
         target = policy_archive(self.deployment)
         folder = target.parent / "export"
         make_private_dir(folder)
-        archive = policy.export(
-            Role.CHEF_SERVER.value,
-            folder,
-            group=self.deployment.environment,
-            root=self.deployment.root,
-        )
+        archive = policy.export(Role.CHEF_SERVER.value, folder, root=self.deployment.root)
         write_private(target, archive.read_bytes())
 
     def _server_complaint(self) -> str:
