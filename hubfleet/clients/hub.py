@@ -24,6 +24,8 @@ from hubfleet.errors import HubfleetError
 _REQUEST_S = 180
 """Longest wait for one answer, in seconds: the hub holds a slow start's request for a while."""
 
+_TLS_CLOSE_S = 0.25
+
 _CELL_S = 60
 """Longest wait for one cell, in seconds."""
 
@@ -98,6 +100,9 @@ class Student:
         trace: TracebackType | None,
     ) -> None:
         await self._session.close()
+        # aiohttp returns before the TLS connections are closed (its documentation, "Graceful
+        # shutdown"); their sockets would outlive the event loop.
+        await asyncio.sleep(_TLS_CLOSE_S)
 
     async def login(self) -> Self:
         """Log in by the form, and take an API token as the hub's page does.
