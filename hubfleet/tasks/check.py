@@ -60,6 +60,8 @@ def test(console: Console) -> None:
 
     started = time.monotonic()
     run_parts(console, parts())
+    images.build(console)
+    run_parts(console, [image_layers()])
     kitchen(console)
     verify.full_run(console)
     console.say(f"everything passed in {(time.monotonic() - started) / 60:.1f} min")
@@ -79,6 +81,12 @@ def parts() -> list[Part]:
         Part("Python style (ruff check)", [python, "-m", "ruff", "check", "."]),
         Part("Python format (ruff format)", [python, "-m", "ruff", "format", "--check", "."]),
     ]
+
+
+def image_layers() -> Part:
+    """Return the test of what the built images hold, layer by layer."""
+    argv = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "tests/images"]
+    return Part("image layers", argv, True)
 
 
 def run_parts(console: Console, chosen: Sequence[Part]) -> None:
@@ -101,7 +109,6 @@ def run_parts(console: Console, chosen: Sequence[Part]) -> None:
 
 def kitchen(console: Console) -> None:
     """Run every Kitchen suite; its nodes are removed whatever comes out. Raises CommandError."""
-    images.build(console)
     KITCHEN_LOG.unlink(missing_ok=True)
     with console.stage(f"kitchen test (log: {KITCHEN_LOG.relative_to(ROOT)})"):
         process.run(
