@@ -6,7 +6,6 @@ over the policy's own of the same level, arrays replaced; override beats default
 """
 
 from pathlib import Path
-from typing import Any
 
 from hubfleet.errors import SettingsError
 from hubfleet.settings_documents import expand, merge, names, read_environment
@@ -30,6 +29,9 @@ __all__ = [
 ROOT = Path(__file__).resolve().parent.parent
 """The checkout."""
 
+VIEW = "hub"
+"""The role whose values `load` shows where roles differ."""
+
 
 def environments(root: Path = ROOT) -> list[str]:
     """Return the names of all environments, sorted."""
@@ -49,19 +51,13 @@ def run_list(role: str, root: Path = ROOT) -> list[str]:
 def load(environment: str, root: Path = ROOT) -> Settings:
     """Return the settings of `environment` over all roles.
 
-    Raises SettingsError where a file is wrong, where two roles disagree about a value, or where the
-    values together make no sense.
+    Where roles differ, the view is the hub's: what Python asks of settings that all have, the hub
+    uses. For what one kind of machine has, ask `role_settings`. Raises SettingsError where a file
+    is wrong or where the values together make no sense.
     """
     merged: Json = {}
-    sources: dict[str, str] = {}
-    for role in roles(root):
-        for path, value in _leaves(role_settings(role, environment, root)):
-            if path in sources and (here := _get(merged, path)) != value:
-                both = f"roles {sources[path]} and {role}"
-                raise SettingsError(f"{both} disagree about {path}: {here!r} and {value!r}")
-            if path not in sources:
-                sources[path] = role
-                _put(merged, path, value)
+    for role in sorted(roles(root), key=lambda name: (name != VIEW, name)):
+        merged = merge(role_settings(role, environment, root), merged)
     settings = parse(Settings, merged, f"environment {environment}")
     if settings.hub.authenticator == "dummy" and environment != "local":
         where = f"environments/{environment}.json: hub.authenticator"
@@ -102,25 +98,3 @@ def expected_attributes(role: str, environment: str, root: Path = ROOT) -> dict[
         level: merge(attributes, attributes.get(environment, {}))
         for level, attributes in policy_attributes(role, root).items()
     }
-
-
-def _leaves(tree: Json, prefix: str = "") -> list[tuple[str, Any]]:
-    found: list[tuple[str, Any]] = []
-    for key, value in tree.items():
-        path = f"{prefix}.{key}" if prefix else key
-        found += _leaves(value, path) if isinstance(value, dict) else [(path, value)]
-    return found
-
-
-def _get(tree: Json, path: str) -> Any:
-    value: Any = tree
-    for key in path.split("."):
-        value = value[key]
-    return value
-
-
-def _put(tree: Json, path: str, value: Any) -> None:
-    *parents, last = path.split(".")
-    for key in parents:
-        tree = tree.setdefault(key, {})
-    tree[last] = value

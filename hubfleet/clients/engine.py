@@ -8,6 +8,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any, Literal, cast
 
@@ -97,26 +98,35 @@ def info() -> EngineInfo:
     )
 
 
-def ensure_network(name: str, labels: Mapping[str, str]) -> str:
+def ensure_network(name: str, labels: Mapping[str, str], avoid: Sequence[str]) -> str:
     """Return the subnet (CIDR) of a bridge network, made where it is missing.
 
-    Fixed addresses need a subnet that was asked for. The engine knows which is free, so a first
-    network, made without one, is asked, and makes room for the network itself.
+    Fixed addresses need a subnet that was asked for. The engine knows which is free: networks made
+    without one are asked, until one overlaps nothing in `avoid`, and make room for it.
     """
     with refusals(f"create network {name}"):
         networks = client().networks
         found = networks.list(names=[f"^{name}$"])
         if found:
             return _subnet(found[0])
-        for rest in networks.list(names=[f"^{name}-probe$"]):
+        for rest in networks.list(names=[f"^{name}-probe-"]):
             rest.remove()
-        probe = networks.create(f"{name}-probe", driver="bridge", labels=dict(labels))
-        probe.reload()
-        subnet = _subnet(probe)
-        probe.remove()
+        probes: list[Network] = []
+        while not probes or overlaps(_subnet(probes[-1]), avoid):
+            probe = f"{name}-probe-{len(probes)}"
+            probes.append(networks.create(probe, driver="bridge", labels=dict(labels)))
+            probes[-1].reload()
+        subnet = _subnet(probes[-1])
+        for made in probes:
+            made.remove()
         ipam = IPAMConfig(pool_configs=[IPAMPool(subnet=subnet)])
         networks.create(name, driver="bridge", labels=dict(labels), ipam=ipam)
     return subnet
+
+
+def overlaps(subnet: str, others: Sequence[str]) -> bool:
+    """Say whether a subnet (CIDR) has an address in common with one of the others."""
+    return any(ip_network(subnet).overlaps(ip_network(other)) for other in others)
 
 
 def _subnet(network: Network) -> str:

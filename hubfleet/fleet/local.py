@@ -69,7 +69,8 @@ class LocalFleet(Fleet):
     def launch(self, role: Role, count: int = 1) -> Instances:
         """Start `count` node containers, which then bootstrap themselves."""
         labels = {DEPLOYMENT_LABEL: self.deployment.name}
-        subnet = engine.ensure_network(self.deployment.network, labels)
+        inner = inner_subnets(self.settings)
+        subnet = engine.ensure_network(self.deployment.network, labels, inner)
         addresses = free_addresses(subnet, {instance.address for instance in self.list()})
         version = engine.info().cgroup_version
         ids = [new_instance_id() for _ in range(count)]
@@ -183,6 +184,13 @@ class LocalFleet(Fleet):
 
     def _name(self, instance_id: str) -> str:
         return f"{self.deployment.network}-{instance_id}"
+
+
+def inner_subnets(settings: Settings) -> Sequence[str]:
+    """Return the subnets (CIDR) that a node's own engine uses: none may be the node's network."""
+    swarm, networks = settings.swarm, settings.swarm.networks
+    overlays = [networks.notebooks.subnet, networks.control.subnet]
+    return [settings.docker.address_pool.base, swarm.default_addr_pool, *overlays]
 
 
 def free_addresses(subnet: str, taken: Container[str]) -> Iterator[str]:

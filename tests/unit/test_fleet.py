@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from hubfleet.clients.engine import TERMINAL, ContainerSpec
+from hubfleet.clients.engine import TERMINAL, ContainerSpec, overlaps
 from hubfleet.errors import PreconditionError, UsageError
 from hubfleet.fleet.base import Role
 from hubfleet.fleet.capabilities import bounding_set
-from hubfleet.fleet.local import LocalFleet, find, free_addresses
+from hubfleet.fleet.local import LocalFleet, find, free_addresses, inner_subnets
 from hubfleet.fleet.seed import new_instance_id, policy_archive, write_seed
 from hubfleet.settings import load
 from hubfleet.state import Deployment, Ports, write_private
@@ -159,3 +159,12 @@ def test_addresses_are_given_out_once_and_not_the_gateway_s() -> None:
 def test_an_unknown_machine_is_a_usage_error() -> None:
     with pytest.raises(UsageError, match="no machine is named 'i-1'"):
         find([], "i-1")
+
+
+def test_a_network_must_not_overlap_what_the_nodes_engines_use() -> None:
+    settings = load("local")
+    inner = inner_subnets(settings)
+    assert overlaps(settings.docker.address_pool.base, inner)
+    for network in (settings.swarm.networks.notebooks, settings.swarm.networks.control):
+        assert overlaps(network.subnet, inner)
+    assert not overlaps("192.0.2.0/24", inner)

@@ -104,10 +104,11 @@ def test_a_missing_image_lock_says_what_writes_it(checkout: Checkout) -> None:
     assert "policy.update" in raised.value.hint
 
 
-def test_roles_must_agree(checkout: Checkout) -> None:
+def test_where_roles_differ_the_view_is_the_hubs(checkout: Checkout) -> None:
     checkout.set(WORKER, "default_attributes.docker.log_max_files", 7)
-    with pytest.raises(SettingsError, match=r"disagree about docker\.log_max_files: 2 and 7"):
-        settings.load("local", checkout.root)
+    assert settings.load("local", checkout.root).docker.log_max_files == 2
+    worker = settings.role_settings("swarm_worker", "local", checkout.root)
+    assert worker["docker"]["log_max_files"] == 7
 
 
 NONSENSE = {

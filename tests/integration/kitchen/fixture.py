@@ -15,6 +15,7 @@ import shlex
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -26,7 +27,7 @@ from hubfleet.console import Console
 from hubfleet.errors import CommandError, HubfleetError, PreconditionError, UsageError
 from hubfleet.fleet.base import Role
 from hubfleet.fleet.capabilities import grantable
-from hubfleet.fleet.local import DEPLOYMENT_LABEL, LocalFleet, free_addresses
+from hubfleet.fleet.local import DEPLOYMENT_LABEL, LocalFleet, free_addresses, inner_subnets
 from hubfleet.secrets import Secret, SecretStore
 from hubfleet.settings import ROOT, Settings, load
 from hubfleet.state import Deployment
@@ -99,7 +100,10 @@ def driver(found: Deployment, settings: Settings, role: Role) -> dict[str, Any]:
 def describe() -> dict[str, dict[str, Any]]:
     """Return the driver's settings for every suite."""
     settings = load(ENVIRONMENT)
-    return {role.value: driver(deployment(role), settings, role) for role in Role}
+    found = {role.value: driver(deployment(role), settings, role) for role in Role}
+    for role in Role:
+        _tidy(deployment(role))
+    return found
 
 
 def prepare(role: Role) -> None:
@@ -117,7 +121,8 @@ def prepare(role: Role) -> None:
     identity.ensure(found, settings)
     spec = container(found, settings, role)
     engine.remove_container(spec.name)
-    subnet = engine.ensure_network(spec.network, {DEPLOYMENT_LABEL: found.name})
+    labels = {DEPLOYMENT_LABEL: found.name}
+    subnet = engine.ensure_network(spec.network, labels, inner_subnets(settings))
     for volume in spec.volumes:
         docker.client().volumes.create(volume, labels=spec.labels)
     found.node_dir(spec.hostname).mkdir(parents=True, exist_ok=True)
@@ -176,6 +181,14 @@ def _start_manager(found: Deployment, settings: Settings, address: str) -> None:
         _on(spec.name, *create, *flags, name)
     token = _on(spec.name, "docker", "swarm", "join-token", "--quiet", "worker").strip()
     SecretStore(found.secrets_dir).write(Role.SWARM_WORKER, "join_token", Secret(token))
+
+
+def _tidy(found: Deployment) -> None:
+    """Remove the empty directories that describing a node makes, where there is no node."""
+    if not found.pki_dir.exists():
+        for path in [*sorted(found.dir.rglob("*"), reverse=True), found.dir]:
+            with suppress(OSError):  # a lock, or whatever else is no empty directory, stays
+                path.rmdir()
 
 
 def _await_boot(node: str) -> None:
