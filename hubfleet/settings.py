@@ -30,7 +30,7 @@ ROOT = Path(__file__).resolve().parent.parent
 """The checkout."""
 
 VIEW = "hub"
-"""The role whose values `load` shows where roles differ."""
+"""The role that most of what Python asks belongs to."""
 
 
 def environments(root: Path = ROOT) -> list[str]:
@@ -48,15 +48,13 @@ def run_list(role: str, root: Path = ROOT) -> list[str]:
     return expand(root, role).run_list
 
 
-def load(environment: str, root: Path = ROOT) -> Settings:
-    """Return the settings of `environment` over all roles.
+def load(environment: str, root: Path = ROOT, view: str = VIEW) -> Settings:
+    """Return the settings of `environment` over all roles; where roles differ, those of `view`.
 
-    Where roles differ, the view is the hub's: what Python asks of settings that all have, the hub
-    uses. For what one kind of machine has, ask `role_settings`. Raises SettingsError where a file
-    is wrong or where the values together make no sense.
+    Raises SettingsError where a file is wrong or where the values together make no sense.
     """
     merged: Json = {}
-    for role in sorted(roles(root), key=lambda name: (name != VIEW, name)):
+    for role in sorted(roles(root), key=lambda name: (name != view, name)):
         merged = merge(role_settings(role, environment, root), merged)
     settings = parse(Settings, merged, f"environment {environment}")
     if settings.hub.authenticator == "dummy" and environment != "local":

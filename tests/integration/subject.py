@@ -55,7 +55,7 @@ class Subject:
     @cached_property
     def settings(self) -> Settings:
         """What the roles and the environment say."""
-        return load(self.environment)
+        return load(self.environment, view=self.role)
 
     @property
     def id(self) -> str:

@@ -107,8 +107,8 @@ def test_a_missing_image_lock_says_what_writes_it(checkout: Checkout) -> None:
 def test_where_roles_differ_the_view_is_the_hubs(checkout: Checkout) -> None:
     checkout.set(WORKER, "default_attributes.docker.log_max_files", 7)
     assert settings.load("local", checkout.root).docker.log_max_files == 2
-    worker = settings.role_settings("swarm_worker", "local", checkout.root)
-    assert worker["docker"]["log_max_files"] == 7
+    worker = settings.load("local", checkout.root, view="swarm_worker")
+    assert worker.docker.log_max_files == 7
 
 
 NONSENSE = {
