@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from hubfleet.errors import SettingsError
+from hubfleet.hub.authenticators import authenticator
 from hubfleet.hub.names import USERNAME_PATTERN
 from hubfleet.settings_model import HubView
 
@@ -26,12 +27,12 @@ def authenticate(c: Any, environment: str, settings: HubView, secrets: Path) -> 
 
 
 def _dummy(c: Any, settings: HubView, secrets: Path) -> None:
-    c.JupyterHub.authenticator_class = "dummy"
+    c.JupyterHub.authenticator_class = authenticator("dummy")
     c.DummyAuthenticator.password = _read(secrets, "login_password")
 
 
 def _native(c: Any, settings: HubView, secrets: Path) -> None:
-    c.JupyterHub.authenticator_class = "native"
+    c.JupyterHub.authenticator_class = authenticator("native")
     # Who signs up waits for an administrator's word.
     c.NativeAuthenticator.open_signup = False
     c.NativeAuthenticator.check_common_password = True
@@ -41,15 +42,15 @@ def _native(c: Any, settings: HubView, secrets: Path) -> None:
 
 
 def _github(c: Any, settings: HubView, secrets: Path) -> None:
-    c.JupyterHub.authenticator_class = "github"
+    c.JupyterHub.authenticator_class = authenticator("github")
     c.GitHubOAuthenticator.oauth_callback_url = settings.hub.oauth.callback_url
     _client(c.GitHubOAuthenticator, secrets)
-    _named_users_only(c, settings)
+    _named_users_only(c)
 
 
 def _oidc(c: Any, settings: HubView, secrets: Path) -> None:
     oauth = settings.hub.oauth
-    c.JupyterHub.authenticator_class = "generic-oauth"
+    c.JupyterHub.authenticator_class = authenticator("generic-oauth")
     c.GenericOAuthenticator.oauth_callback_url = oauth.callback_url
     c.GenericOAuthenticator.authorize_url = oauth.authorize_url
     c.GenericOAuthenticator.token_url = oauth.token_url
@@ -57,7 +58,7 @@ def _oidc(c: Any, settings: HubView, secrets: Path) -> None:
     c.GenericOAuthenticator.username_claim = oauth.username_claim
     c.GenericOAuthenticator.scope = ["openid", "profile", "email"]
     _client(c.GenericOAuthenticator, secrets)
-    _named_users_only(c, settings)
+    _named_users_only(c)
 
 
 def _client(trait: Any, secrets: Path) -> None:
@@ -65,7 +66,7 @@ def _client(trait: Any, secrets: Path) -> None:
     trait.client_secret = _read(secrets, "oauth_client_secret")
 
 
-def _named_users_only(c: Any, settings: HubView) -> None:
+def _named_users_only(c: Any) -> None:
     # Everybody on GitHub is not a class: without a list nobody but administrators may log in.
     c.Authenticator.allow_all = False
 

@@ -39,6 +39,10 @@ def _hub(c: Any, settings: HubView, secrets: Path) -> None:
     c.JupyterHub.hub_connect_url = f"http://hub:{hub.api_port}"
     c.JupyterHub.db_url = f"sqlite:///{hub.data_dir}/jupyterhub.sqlite"
     c.JupyterHub.cookie_secret_file = str(secrets / "cookie_secret")
+    # A new JupyterHub brings its database up to date, and keeps a copy of the old one.
+    c.JupyterHub.upgrade_db = True
+    # nginx speaks TLS only, so no cookie needs to travel without.
+    c.JupyterHub.tornado_settings = {"cookie_options": {"secure": True, "samesite": "Lax"}}
     # Nobody's server ends because the hub does.
     c.JupyterHub.cleanup_servers = False
     c.JupyterHub.cleanup_proxy = False
@@ -67,7 +71,9 @@ def _spawner(c: Any, settings: HubView) -> None:
     # The spawner ends a start after start_timeout_s, with its reason; the hub's own message is
     # empty, and its clock runs while a student stands in line.
     c.Spawner.start_timeout = settings.hub.start_timeout_s + LONGEST_LINE_S
-    c.Spawner.http_timeout = settings.hub.http_timeout_s
+    # The spawner waits until a new server answers; this counts when the hub finds running servers
+    # after its own restart, and one of them may just be moving to another worker.
+    c.Spawner.http_timeout = settings.hub.start_timeout_s + settings.hub.http_timeout_s
     c.Spawner.mem_limit = f"{settings.notebook.memory_limit_mb}M"
     c.Spawner.mem_guarantee = f"{settings.notebook.memory_guarantee_mb}M"
     c.Spawner.cpu_limit = settings.notebook.cpu_limit

@@ -4,7 +4,7 @@ JupyterHub's own concurrent_spawn_limit refuses the next student with an error p
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 
@@ -16,17 +16,29 @@ class Line:
         self._waiting: list[object] = []
 
     @asynccontextmanager
-    async def turn(self, who: object) -> AsyncIterator[None]:
-        """Wait for a slot and hold it for the block."""
+    async def turn(self, who: object) -> AsyncIterator[Callable[[], None]]:
+        """Wait for a slot and hold it for the block, or until what it is given is called.
+
+        A start that waits for a machine costs nothing meanwhile, and those behind it wait for
+        machines as well.
+        """
         self._waiting.append(who)
         try:
             await self._slots.acquire()
         finally:
             self._waiting.remove(who)
+        held = True
+
+        def leave() -> None:
+            nonlocal held
+            if held:
+                held = False
+                self._slots.release()
+
         try:
-            yield
+            yield leave
         finally:
-            self._slots.release()
+            leave()
 
     def place(self, who: object) -> int:
         """Return 1 for the head of the line, 0 for who is not in it."""

@@ -13,6 +13,12 @@ USERNAME_PATTERN = r"[\w@+](?:[\w.@+-]{0,62}[\w@+])?"
 """Names that may log in: 1 to 64 letters (of any script), digits and `_ @ + . -`, the last two only
 inside. No separators, spaces or control characters, so that a name is one word everywhere."""
 
+USERNAME_RULE = (
+    "A user name is one word of at most 64 letters, digits and _ @ + . -, where it neither begins "
+    "nor ends with . or -."
+)
+"""USERNAME_PATTERN for people."""
+
 _PLAIN = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,30}[a-z0-9])?")
 _READABLE = 20
 _HASH = 16

@@ -51,6 +51,7 @@ def task_template(order: Order, settings: HubView) -> dict[str, Any]:
             "Dir": HOME,
             "Mounts": [{"Type": "bind", "Source": order.home, "Target": HOME}],
             "CapabilityDrop": ["ALL"],
+            "Privileges": {"NoNewPrivileges": True},
             "StopGracePeriod": notebook.stop_grace_s * _NANO,
             "Labels": labels(order),
         },

@@ -4,14 +4,15 @@ What differs from dockerspawner's SwarmSpawner, and why, is in docs/explanation/
 """
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from docker.errors import APIError
+from docker.errors import APIError, DockerException
 from dockerspawner import SwarmSpawner
 from jupyterhub.spawner import SpawnException
+from jupyterhub.utils import maybe_future
 from traitlets import Any as AnyTrait
 from traitlets import default
 
@@ -20,14 +21,33 @@ from hubfleet.hub import service
 from hubfleet.hub.homes import ensure_home
 from hubfleet.hub.names import service_name, start_alias
 from hubfleet.hub.readiness import INTERVAL_S, until_answers
-from hubfleet.hub.tasks import Status, newest
+from hubfleet.hub.tasks import Status, first_failure, newest
 
 _ENGINE_THREADS = 8
 """Calls to the engine at once; dockerspawner's one thread makes every start wait for every poll."""
 
+_ENGINE_ERRORS = (DockerException, OSError)
+"""What docker-py raises: the engine refuses, or does not answer (requests raises OSErrors)."""
 
-def _is_gone(error: APIError) -> bool:
-    return error.response is not None and error.response.status_code == 404
+_REMOVE_ATTEMPTS = 4
+_RETRY_S = 2.0
+"""A manager that restarts takes seconds until it can change anything; each pause is longer."""
+
+_STORAGE_S = 20
+"""Longest wait for the storage of the homes: a file server that is away blocks for ever."""
+
+
+def _is_gone(error: Exception) -> bool:
+    return isinstance(error, APIError) and error.status_code == 404
+
+
+class StartFailed(SpawnException):
+    """A start that failed for a reason that the student reads as it is."""
+
+    def __init__(self, message: str, reason: str) -> None:
+        super().__init__(message, reason=reason)
+        # Else JupyterHub shows the class name and the HTTP status, too.
+        self.jupyterhub_message = message
 
 
 class FleetSpawner(SwarmSpawner):
@@ -40,9 +60,11 @@ class FleetSpawner(SwarmSpawner):
     object_id: str
     _alias = ""
     _status: Status | None = None
+    _removed = False
 
+    # dockerspawner's own name for it: it also calls the method whenever the image is set.
     @default("object_name")
-    def _default_object_name(self) -> str:
+    def _object_name_default(self) -> str:
         return service_name(self.user.name, self.name)
 
     def get_state(self) -> dict[str, Any]:
@@ -60,29 +82,21 @@ class FleetSpawner(SwarmSpawner):
         self._alias = ""
         self.object_name = service_name(self.user.name, self.name)
 
-    async def look(self) -> Status | None:
-        """Return the state of the server's newest task, None where there is no service."""
-        try:
-            tasks = await self.docker("tasks", filters={"service": self.object_name})
-        except APIError as error:
-            if _is_gone(error):
-                return None
-            raise
-        return newest(tasks, self.object_id)
-
     async def poll(self) -> str | int | None:
         """Return None while the server lives or will live again, else its end in words.
 
-        A server that has ended leaves a service behind, which the hub would never remove, as it
-        does not stop what is not running: it is removed here.
+        An engine that does not answer says nothing about the server, which then counts as alive: a
+        hub that comes up together with its machine must not drop everybody's server.
         """
         if not self.object_id:
             return 0
-        status = await self.look()
-        if status is not None and status.alive:
+        try:
+            status = newest(await self._tasks(), self.object_id)
+            alive = await self._exists() if status is None else status.alive
+        except _ENGINE_ERRORS as error:
+            self.log.warning("cannot look at the server of %s: %s", self._log_name, error)
             return None
-        await self.remove_object()
-        return status.message if status else 0
+        return None if alive else (status.message if status else 0)
 
     async def create_object(self) -> Any:
         """Create the service and return the engine's answer."""
@@ -92,53 +106,113 @@ class FleetSpawner(SwarmSpawner):
             image=self.image,
             command=await self.get_command(),
             environment=self.get_env(),
-            home=str(self._home()),
+            home=str(await self._home()),
             alias=self._alias,
         )
-        return await self.docker(
-            "create_service",
-            task_template=service.task_template(order, self.settings),
-            endpoint_spec={"Mode": "dnsrr"},
-            name=self.object_name,
-            labels=service.labels(order),
-        )
-
-    def _home(self) -> Path:
-        base = Path(self.settings.storage.homes)
         try:
-            return ensure_home(base, self.user.name, self.settings.notebook.uid)
+            return await self.docker(
+                "create_service",
+                task_template=service.task_template(order, self.settings),
+                endpoint_spec={"Mode": "dnsrr"},
+                name=self.object_name,
+                labels=service.labels(order),
+            )
+        except _ENGINE_ERRORS as error:
+            words = getattr(error, "explanation", None) or error
+            raise StartFailed(f"The Swarm did not take your server: {words}", "engine") from error
+
+    async def _home(self) -> Path:
+        base = Path(self.settings.storage.homes)
+        make = asyncio.to_thread(ensure_home, base, self.user.name, self.settings.notebook.uid)
+        try:
+            return await asyncio.wait_for(make, _STORAGE_S)
         except HubfleetError as error:
-            raise SpawnException(error.message, reason="home") from error
+            raise StartFailed(error.message, "home") from error
+        except TimeoutError as error:
+            words = f"The storage of the homes did not answer within {_STORAGE_S} s"
+            raise StartFailed(f"{words}; please tell your administrator.", "home") from error
 
     async def start(self) -> Any:
         """Start the server and return its address and port.
 
-        Raises SpawnException with the engine's own words where the server cannot start; then no
-        service is left behind.
+        Raises StartFailed with the engine's own words where the server cannot start. However a
+        start ends before its time, no service is left behind.
         """
         self._status = None
+        self._removed = False
         self._alias = start_alias(self.object_name)
-        limit_s = self.settings.hub.start_timeout_s
-        try:
-            async with self.line.turn(self), asyncio.timeout(limit_s):
-                return await super().start()
-        except TimeoutError:
-            await self.remove_object()
-            seen = self._status.message if self._status else "The Swarm has not answered"
-            raise SpawnException(
-                f"Your server was not ready after {limit_s} s. {seen}", reason="timeout"
-            ) from None
+        async with self.line.turn(self) as leave:
+            self._leave = leave
+            try:
+                async with asyncio.timeout(self.settings.hub.start_timeout_s) as self._deadline:
+                    return await super().start()
+            except TimeoutError:
+                await self.remove_object()
+                raise StartFailed(self._too_late(), "timeout") from None
+            except BaseException:
+                await asyncio.shield(self.remove_object())
+                raise
+
+    _leave: Callable[[], None]
+    _deadline: asyncio.Timeout
+
+    def _too_late(self) -> str:
+        hub, status = self.settings.hub, self._status
+        if status is None:
+            return f"The Swarm did nothing with your server for {hub.start_timeout_s} s"
+        if status.state == "running":
+            return f"Your server runs, but did not answer within {hub.http_timeout_s} s"
+        return f"Your server was not ready after {hub.start_timeout_s} s. {status.message}"
 
     async def start_object(self) -> None:
         """Wait until the server answers, or say why it will not."""
-        while (status := await self.look()) is None or status.state != "running":
-            self._status = status or self._status
-            if status and not status.rising:
-                await self.remove_object()
-                raise SpawnException(f"{status.message}.", reason=status.state)
-            await asyncio.sleep(INTERVAL_S)
-        self._status = status
-        await until_answers(f"http://{self._alias}:{self.port}{self.server.base_url}api")
+        url = f"http://{self._alias}:{self.port}{self.server.base_url}api"
+        answer: asyncio.Task[None] | None = None
+        try:
+            while True:
+                await self._look()
+                if answer is None and self._status and self._status.state == "running":
+                    answer = asyncio.create_task(until_answers(url))
+                    now = asyncio.get_running_loop().time()
+                    self._deadline.reschedule(now + self.settings.hub.http_timeout_s)
+                if answer is None:
+                    await asyncio.sleep(INTERVAL_S)
+                elif (await asyncio.wait({answer}, timeout=1))[0]:
+                    return answer.result()
+        finally:
+            if answer is not None:
+                answer.cancel()
+
+    async def _look(self) -> None:
+        """Take in the newest task; raise StartFailed where one has failed."""
+        try:
+            tasks = await self._tasks()
+        except _ENGINE_ERRORS as error:
+            self.log.warning("cannot look at the start of %s: %s", self._log_name, error)
+            return
+        if failure := first_failure(tasks, self.object_id):
+            raise StartFailed(f"{failure.message}.", failure.state)
+        self._status = newest(tasks, self.object_id) or self._status
+        if self._status and self._status.waits_for_room:
+            self._leave()
+
+    async def _tasks(self) -> Any:
+        """Return the tasks of the service; none where it is gone."""
+        try:
+            return await self.docker("tasks", filters={"service": self.object_id})
+        except APIError as error:
+            if not _is_gone(error):
+                raise
+            return []
+
+    async def _exists(self) -> bool:
+        try:
+            await self.docker("inspect_service", self.object_id)
+        except APIError as error:
+            if not _is_gone(error):
+                raise
+            return False
+        return True
 
     async def get_ip_and_port(self) -> tuple[str, int]:
         """Return the DNS name of this start, and the port."""
@@ -151,12 +225,27 @@ class FleetSpawner(SwarmSpawner):
 
     async def remove_object(self) -> None:
         """Remove the service; that it is gone already is as good."""
-        try:
-            await self.docker("remove_service", self.object_id or self.object_name)
-        except APIError as error:
-            if not _is_gone(error):
-                raise
+        for attempt in range(1, _REMOVE_ATTEMPTS + 1):
+            try:
+                await self.docker("remove_service", self.object_id or self.object_name)
+                break
+            except _ENGINE_ERRORS as error:
+                if _is_gone(error):
+                    break
+                if attempt == _REMOVE_ATTEMPTS:
+                    raise
+                await asyncio.sleep(_RETRY_S * attempt)
         self.object_id = ""
+        self._removed = True
+
+    async def run_post_stop_hook(self) -> None:
+        """Remove what is left when the hub drops a server that it did not have to stop.
+
+        That is a server that has ended by itself, and one whose start the hub did not survive.
+        """
+        if not self._removed:
+            await self.remove_object()
+        await maybe_future(super().run_post_stop_hook())
 
     async def progress(self) -> AsyncGenerator[dict[str, Any], None]:
         """Yield what happens to a start whenever it changes, with the reason of a wait."""

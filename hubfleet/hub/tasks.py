@@ -23,6 +23,9 @@ ORDER = (
 """States of a task on its way up. In all others (complete, shutdown, failed, rejected, remove,
 orphaned) it has ended."""
 
+FAILED = frozenset({"rejected", "failed", "complete"})
+"""Ends that come from the worker, not from somebody who ended the task."""
+
 _WORDS = {
     "new": "Your server is ordered",
     "allocated": "Your server is ordered",
@@ -54,7 +57,17 @@ class Status:
     @property
     def alive(self) -> bool:
         """The server runs or will run again without anybody's doing."""
-        return self.rising or (self.wanted and self.state != "rejected")
+        return self.rising or self.wanted
+
+    @property
+    def failed(self) -> bool:
+        """The task has ended by itself, or its worker has refused it."""
+        return self.state in FAILED
+
+    @property
+    def waits_for_room(self) -> bool:
+        """The scheduler has looked at all workers and found none with room."""
+        return self.state == "pending" and bool(self.error)
 
     @property
     def percent(self) -> int:
@@ -74,10 +87,25 @@ def newest(tasks: Sequence[Task], service_id: str) -> Status | None:
     The engine's name filter matches prefixes (ann also finds anna), and its order is not defined:
     hence the comparison of ids and of times.
     """
+    own = _in_order(tasks, service_id)
+    return _status(own[-1]) if own else None
+
+
+def first_failure(tasks: Sequence[Task], service_id: str) -> Status | None:
+    """Return the status of the first task of a service that has failed, None where none has.
+
+    Swarm makes a successor in the same moment, so the newest task hides the reason.
+    """
+    found = (_status(task) for task in _in_order(tasks, service_id))
+    return next((status for status in found if status.failed), None)
+
+
+def _in_order(tasks: Sequence[Task], service_id: str) -> list[Task]:
     own = [task for task in tasks if task["ServiceID"] == service_id]
-    if not own:
-        return None
-    task = max(own, key=lambda each: str(each["CreatedAt"]))
+    return sorted(own, key=lambda each: str(each["CreatedAt"]))
+
+
+def _status(task: Task) -> Status:
     status = task["Status"]
     return Status(
         state=status["State"],

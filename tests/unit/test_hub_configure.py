@@ -1,15 +1,21 @@
 """The hub's configuration: from rendered settings to traits, and the service of a server."""
 
+import asyncio
 import json
 from pathlib import Path
 from typing import Any
 
 import pytest
+from jupyterhub.auth import DummyAuthenticator
+from oauthenticator.github import GitHubOAuthenticator
+from tornado.web import HTTPError
 from traitlets.config import Config
 
 from hubfleet import settings
 from hubfleet.errors import SettingsError
 from hubfleet.hub import configure
+from hubfleet.hub.authenticators import authenticator
+from hubfleet.hub.names import USERNAME_PATTERN
 from hubfleet.hub.service import Order, labels, task_template
 
 ORDER = Order(
@@ -51,10 +57,35 @@ def test_a_restart_of_the_hub_ends_nobodys_server(tmp_path: Path) -> None:
 
 def test_one_password_for_all_only_on_a_laptop(tmp_path: Path) -> None:
     c = configured(tmp_path)
-    assert c.JupyterHub.authenticator_class == "dummy"
+    assert issubclass(c.JupyterHub.authenticator_class, DummyAuthenticator)
     assert c.DummyAuthenticator.password == "login_password-value"
     with pytest.raises(SettingsError, match="only for the environment local"):
         configured(tmp_path, environment="production")
+
+
+@pytest.mark.parametrize("kind", ["dummy", "native", "github", "generic-oauth"])
+def test_every_authenticator_says_why_it_refuses_a_name(kind: str) -> None:
+    assert authenticator(kind).authenticate.__qualname__.startswith("SaysWhy")
+
+
+@pytest.mark.filterwarnings("ignore:.*DummyAuthenticator:DeprecationWarning")
+def test_a_bad_name_with_the_right_password_is_refused_with_the_rule() -> None:
+    login = authenticator("dummy")(password="x", username_pattern=USERNAME_PATTERN + r"\Z")
+
+    def attempt(name: str, password: str = "x") -> Any:
+        return asyncio.run(login.authenticate(None, {"username": name, "password": password}))
+
+    assert attempt("BOB") == "BOB"
+    assert attempt("b o b", "wrong") is None
+    with pytest.raises(HTTPError, match="one word") as caught:
+        attempt("b o b")
+    assert caught.value.status_code == 403
+
+
+def test_the_hubs_own_clocks_do_not_cut_a_start_or_a_move(tmp_path: Path) -> None:
+    c = configured(tmp_path)
+    view = settings.load("local")
+    assert c.Spawner.http_timeout >= view.hub.start_timeout_s + view.hub.http_timeout_s
 
 
 def test_a_missing_secret_is_named(tmp_path: Path) -> None:
@@ -79,7 +110,7 @@ def test_oauth_lets_in_only_those_named(tmp_path: Path) -> None:
         allowed_users=["ann"],
         oauth=oauth,
     )
-    assert c.JupyterHub.authenticator_class == "github"
+    assert issubclass(c.JupyterHub.authenticator_class, GitHubOAuthenticator)
     assert c.GitHubOAuthenticator.client_secret == "oauth_client_secret-value"
     assert c.Authenticator.allow_all is False
     assert c.Authenticator.allowed_users == {"ann"}
@@ -104,6 +135,7 @@ def test_the_service_of_a_server_in_full(tmp_path: Path) -> None:
             "Dir": "/home/student",
             "Mounts": [{"Type": "bind", "Source": "/srv/homes/ann", "Target": "/home/student"}],
             "CapabilityDrop": ["ALL"],
+            "Privileges": {"NoNewPrivileges": True},
             "StopGracePeriod": notebook.stop_grace_s * 10**9,
             "Labels": labels(ORDER),
         },

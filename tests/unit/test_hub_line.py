@@ -46,3 +46,19 @@ def test_who_gives_up_leaves_the_line_and_takes_no_slot() -> None:
             pass
 
     asyncio.run(scene())
+
+
+def test_who_leaves_early_gives_up_one_slot_only() -> None:
+    async def scene() -> None:
+        line = Line(1)
+        async with line.turn("a") as leave:
+            leave()
+            leave()
+            async with asyncio.timeout(1), line.turn("b"):
+                second = asyncio.create_task(line.turn("c").__aenter__())
+                await asyncio.sleep(0)
+                assert line.place("c") == 1
+                second.cancel()
+                await asyncio.gather(second, return_exceptions=True)
+
+    asyncio.run(scene())

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from hubfleet.hub.tasks import ORDER, newest
+from hubfleet.hub.tasks import ORDER, first_failure, newest
 
 
 def task(state: str, created: str = "1", desired: str = "running", **more: Any) -> dict[str, Any]:
@@ -43,11 +43,33 @@ def test_a_failed_task_that_swarm_restarts_is_alive() -> None:
     assert status.state == "ready"
 
 
-def test_a_rejected_task_is_dead_even_if_swarm_tries_again() -> None:
-    status = newest([task("rejected", error="No such image: x")], "s1")
-    assert status is not None
-    assert not status.alive
-    assert status.message == "Your server was rejected: No such image: x"
+def test_a_rejected_task_is_alive_until_swarm_gives_it_up() -> None:
+    tries, given_up = (
+        newest([task("rejected", desired=desired, error="No such image: x")], "s1")
+        for desired in ("running", "shutdown")
+    )
+    assert tries is not None
+    assert tries.alive
+    assert given_up is not None
+    assert not given_up.alive
+    assert given_up.message == "Your server was rejected: No such image: x"
+
+
+def test_the_first_failure_is_found_behind_its_successor() -> None:
+    tasks = [
+        task("running", "3"),
+        task("failed", "2", "shutdown", error="second"),
+        task("rejected", "1", "shutdown", error="first"),
+    ]
+    found = first_failure(tasks, "s1")
+    assert found is not None
+    assert found.error == "first"
+    assert first_failure(tasks[:1], "s1") is None
+
+
+@pytest.mark.parametrize("state", ["shutdown", "orphaned", "remove"])
+def test_a_task_that_was_moved_away_has_not_failed(state: str) -> None:
+    assert first_failure([task(state, desired="shutdown")], "s1") is None
 
 
 def test_the_newest_task_counts_in_whatever_order_they_come() -> None:
