@@ -74,6 +74,7 @@ def parts() -> list[Part]:
     return [
         Part("unit and static tests", [python, "-m", "pytest", "tests/unit", "tests/static"], True),
         Part("ChefSpec", [rspec, *_specs("cookbooks/*/spec")], True),
+        Part("Chef API", [python, "-m", "pytest", "tests/chef_api"], True),
         Part("types (mypy)", [python, "-m", "mypy"], True),
         Part("Ruby style (cookstyle)", [ROOT / "bin" / "cookstyle", "--format", "simple"]),
         Part("policy helper (RSpec)", [rspec, *_specs("policyfiles/spec")], True),

@@ -12,7 +12,8 @@ import requests
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
-from hubfleet.clients.chef import Chef, ChefServerError, sign
+from hubfleet.clients.chef import Chef
+from hubfleet.clients.chef_wire import ChefServerError, sign
 from hubfleet.fleet.base import Role
 from hubfleet.identity import OPERATOR
 from hubfleet.pki import public_pem

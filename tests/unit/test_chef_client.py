@@ -23,7 +23,8 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from cryptography.x509.oid import NameOID
 
-from hubfleet.clients.chef import Chef, ChefServerError, sign
+from hubfleet.clients.chef import Chef
+from hubfleet.clients.chef_wire import ChefServerError, sign
 from hubfleet.errors import PreconditionError
 from hubfleet.settings import ROOT
 
@@ -207,7 +208,7 @@ def test_the_servers_own_words_reach_the_user(chef: Chef) -> None:
 
 def test_a_certificate_of_another_authority_is_refused(url: str, folder: Path) -> None:
     seen = len(Server.seen)
-    with pytest.raises(PreconditionError, match="the deployment's CA has not signed"):
+    with pytest.raises(PreconditionError, match="our CA has not signed"):
         Chef(url, folder / "operator.pem", folder / "other.crt").nodes()
     assert len(Server.seen) == seen
 
