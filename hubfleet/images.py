@@ -1,17 +1,15 @@
-"""The container images of a deployment: tags, lock file, building, publishing.
+"""The container images of a deployment: tags, lock file, building.
 
 `base` is the parent of the others; `node` stands in for a machine, `hub` and `notebook` run on the
 Swarm and are published to the deployment's registry.
 """
 
 import json
-import tempfile
 import time
 from collections.abc import Iterable
 from pathlib import Path
 
 from hubfleet.clients import docker
-from hubfleet.clients.registry import Registry
 from hubfleet.console import Console
 from hubfleet.errors import CommandError, SettingsError, UsageError, nearest
 from hubfleet.image_build import build_base, build_derived, cache_dir
@@ -82,7 +80,7 @@ def build(
     Brings images/lock.json up to date. Removes nothing. Raises UsageError for an unknown name,
     CommandError where a build fails or an image is larger than its budget.
     """
-    wanted = _wanted(names)
+    wanted = in_order(names)
     write_lock(root)
     references = {name: f"{repository(name)}:{tag}" for name, tag in read_lock(root).items()}
     missing = [name for name in wanted if docker.image_size(references[name]) is None]
@@ -113,36 +111,7 @@ def _build_one(console: Console, name: str, references: dict[str, str], root: Pa
         )
 
 
-def push(
-    registry: Registry, console: Console, names: Iterable[str] | None = None, root: Path = ROOT
-) -> list[str]:
-    """Publish the images that a deployment's registry lacks; return the references it took."""
-    pushed = []
-    for name in _wanted(names or PUBLISHED):
-        tag = read_lock(root)[name]
-        if registry.has(repository(name), tag):
-            continue
-        local = reference(name, root)
-        if docker.image_size(local) is None:
-            raise CommandError(f"image {local} is not built", "run ./invoke images.build")
-        started = time.monotonic()
-        with tempfile.TemporaryDirectory(dir=_scratch()) as folder:
-            archive = Path(folder) / "image.tar"
-            docker.save_image(local, archive)
-            registry.push(archive, repository(name), tag)
-        console.say(f"image {local}: published in {time.monotonic() - started:.0f} s")
-        pushed.append(local)
-    return pushed
-
-
-def _scratch() -> Path:
-    """Return a directory for large temporary files; /tmp may be in memory."""
-    path = cache_dir() / "tmp"
-    path.mkdir(parents=True, exist_ok=True)
-    return path
-
-
-def _wanted(names: Iterable[str] | None) -> list[str]:
+def in_order(names: Iterable[str] | None) -> list[str]:
     """Return the named images, parents first; raise UsageError for one that does not exist."""
     wanted = set(names or NAMES)
     for name in sorted(wanted - set(NAMES)):

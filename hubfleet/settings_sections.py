@@ -227,7 +227,9 @@ class Hub(Section):
         description="dummy: one password for all, only in the environment local."
     )
     admin_users: tuple[str, ...] = Field(description="Users with administration rights.")
-    allowed_users: tuple[str, ...] = Field(description="Who may log in; empty: everybody who can.")
+    allowed_users: tuple[str, ...] = Field(
+        description="Who may log in; empty: everybody, with github and oidc the admin_users."
+    )
     oauth: OAuth
     concurrent_spawn_limit: Annotated[int, Field(ge=1)] = Field(
         description="Servers starting at once."

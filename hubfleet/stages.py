@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from hubfleet import bringup, doctor, identity, images, policy, swarm
+from hubfleet import bringup, doctor, identity, image_publish, images, policy, swarm
 from hubfleet.bringup import Plan, Waiter
 from hubfleet.clients import docker
 from hubfleet.clients.registry import Registry
@@ -171,7 +171,7 @@ class Deploy:
 
     def _publish(self, image: str, role: Role) -> None:
         """Publish an image, then the policy that names it, then start machines that want both."""
-        images.push(self._registry(), self.console, [image], self.deployment.root)
+        image_publish.push(self._registry(), self.console, [image], self.deployment.root)
         policy.push(self.deployment, [role.value])
         if self.machines.launch[role]:
             self._launch(role)

@@ -62,6 +62,15 @@ def image_size(reference: str) -> int | None:
             return None
 
 
+def image_id(reference: str) -> str | None:
+    """Return the digest of an image's configuration, or None where the engine lacks it."""
+    with refusals(f"inspect image {reference}"):
+        try:
+            return str(client().images.get(reference).id).removeprefix("sha256:")
+        except ImageNotFound:
+            return None
+
+
 def build_image(
     reference: str, context: IO[bytes], arguments: Mapping[str, str], log: Path
 ) -> None:

@@ -18,6 +18,12 @@ ABSENT = ("manifest unknown", "name unknown", "repository name not known")
 """How registries say that they lack an image (OCI distribution specification, error codes)."""
 
 
+def pack(archive: Path, target: Path) -> None:
+    """Compress the archive that `docker save` writes; `target` becomes a directory."""
+    argv: list[str | Path] = ["skopeo", "copy", "--quiet", "--dest-compress"]
+    process.run([*argv, f"docker-archive:{archive}", f"dir:{target}"], timeout=PUSH_TIMEOUT_S)
+
+
 @dataclass(frozen=True)
 class Registry:
     """The writing side of a registry at `address` ("host:port")."""
@@ -43,11 +49,11 @@ class Registry:
             process.tail(done.stderr),
         )
 
-    def push(self, archive: Path, repository: str, tag: str) -> None:
-        """Publish an image from the archive that `docker save` writes."""
+    def push(self, packed: Path, repository: str, tag: str) -> None:
+        """Publish an image from the directory that `pack` has written."""
         with self._credentials() as (certificates, authfile):
             argv: list[str | Path] = ["skopeo", "copy", "--quiet", f"--dest-authfile={authfile}"]
-            argv += [f"--dest-cert-dir={certificates}", f"docker-archive:{archive}"]
+            argv += [f"--dest-cert-dir={certificates}", f"dir:{packed}"]
             process.run([*argv, self._target(repository, tag)], timeout=PUSH_TIMEOUT_S)
 
     def _target(self, repository: str, tag: str) -> str:

@@ -31,7 +31,7 @@ def push(
     dry_run: bool = False,
 ) -> None:
     """Publish the images that the deployment's registry lacks."""
-    from hubfleet import identity, images
+    from hubfleet import identity, image_publish, images
     from hubfleet.settings import load
 
     deployment = Deployment.open(name, env)
@@ -42,7 +42,7 @@ def push(
         return
     with deployment.lock("images.push"):
         registry = identity.registry(deployment, load(deployment.environment))
-        images.push(registry, console, wanted)
+        image_publish.push(registry, console, wanted)
 
 
 @task(name="list")
