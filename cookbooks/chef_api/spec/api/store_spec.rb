@@ -53,6 +53,70 @@ describe ChefApi::Store, :scratch do
       .to eq([false, %w(now), true, []])
   end
 
+  it 'says that there is no room, keeps what it had, and leaves nothing behind' do
+    store.create(nodes, 'a', 'before', :create_dir)
+    attempts = [-> { store.set(nodes + ['a'], 'x' * 50_000) }, -> { store.create(nodes, 'b', 'x' * 50_000) },
+                -> { store.set(%w(organizations o policy_groups g policies p), 'x' * 50_000, :create, :create_dir) }]
+    reader, writer = IO.pipe
+    child = fork do
+      trap('XFSZ', 'IGNORE')
+      Process.setrlimit(Process::RLIMIT_FSIZE, 20_000)
+      attempts.each do |attempt|
+        attempt.call
+        writer.puts 'stored'
+      rescue ChefZero::RestErrorResponse => e
+        writer.puts e.response_code
+      end
+      exit!(0)
+    end
+    writer.close
+    Process.wait(child)
+    found = Dir.glob('data/organizations/o/**/*', base: @directory) + Dir.glob('tmp/*', base: @directory)
+    expect([reader.read.split, store.get(nodes + ['a']), found.sort])
+      .to eq([%w(507 507 507), 'before', %w(data/organizations/o/nodes data/organizations/o/nodes/a)])
+  end
+
+  it 'removes keys of nobody, and files of no cookbook once their upload has been given up' do
+    used, unused, fresh = %w(a b c).map { |letter| letter * 32 }
+    [used, unused, fresh].each { |sum| store.create(%w(organizations o file_store checksums), sum, 'x', :create_dir) }
+    [used, unused].each { |sum| File.utime(0, 0, "#{@directory}/data/organizations/o/file_store/checksums/#{sum}") }
+    store.create(%w(organizations o cookbook_artifacts web), '1', %({"all_files":[{"checksum":"#{used}"}]}), :create_dir)
+    store.create(%w(organizations o clients), 'known', '{}', :create_dir)
+    %w(known gone).each { |name| store.create(['organizations', 'o', 'client_keys', name, 'keys'], 'k', '{}', :create_dir) }
+    recovered = again
+    expect([recovered.list(%w(organizations o file_store checksums)).sort, recovered.list(%w(organizations o client_keys))])
+      .to eq([[used, fresh], %w(known)])
+  end
+
+  it 'makes a client without the keys that its name had before' do
+    store.create(%w(organizations o client_keys a keys), 'k', '{}', :create_dir)
+    store.create(%w(organizations o clients), 'a', '{}', :create_dir)
+    expect(store.exists_dir?(%w(organizations o client_keys a))).to be(false)
+  end
+
+  it 'keeps a snapshot as it was while the data change' do
+    store.create(nodes, 'a', 'one', :create_dir)
+    copy = store.snapshot
+    store.set(nodes + ['a'], 'two')
+    store.create(nodes, 'b', 'new')
+    expect([File.read("#{copy}/organizations/o/nodes/a"), Dir.children("#{copy}/organizations/o/nodes")]).to eq(['one', %w(a)])
+  end
+
+  # A crash after any of the renames of a replacement: decided is decided, undecided is nothing.
+  {
+    'before it is decided' => [[], 'old'],
+    'when it is decided' => [[%w(staged/data next)], 'new'],
+    'between the two' => [[%w(staged/data next), %w(data tmp/away)], 'new'],
+  }.each do |moment, (renames, expected)|
+    it "has one of both after a crash #{moment}" do
+      store.create(nodes, 'a', 'old', :create_dir)
+      staged = store.workspace
+      described_class.new(staged).create(nodes, 'a', 'new', :create_dir)
+      renames.each { |from, to| File.rename(from.start_with?('staged') ? "#{staged}/data" : "#{@directory}/#{from}", "#{@directory}/#{to}") }
+      expect([again.get(nodes + ['a']), Dir.children("#{@directory}/tmp"), File.exist?("#{@directory}/next")]).to eq([expected, [], false])
+    end
+  end
+
   # The writer says what it was told is stored; killed at any moment, all of that is there, and whole.
   it 'loses nothing that was acknowledged when it is killed' do
     writer = <<~RUBY

@@ -89,7 +89,7 @@ module ChefApi
 
     # chef-zero answers its own exceptions with a backtrace.
     def cleaned(response)
-      return failed(response && response.last.join) if response.nil? || response.first >= 500 && response.first != 503
+      return failed(response && response.last.join) if response.nil? || response.first >= 500 && ![503, 507].include?(response.first)
 
       status, headers, body = response
       [status, headers.select { |name, _value| HEADERS.include?(name) }.transform_keys(&:downcase), body]

@@ -57,6 +57,18 @@ module ChefApi
       end
     end
 
+    # A cookbook whose files are all there: chef-zero stores any, and what another cookbook's deletion has
+    # swept away since the upload would be missing for ever.
+    class CookbookArtifact < ChefZero::Endpoints::CookbookArtifactIdentifierEndpoint
+      def put(request)
+        store = request.rest_path[0..1] + %w(file_store checksums)
+        missing = get_checksums(request.body).reject { |checksum| exists_data?(request, store + [checksum]) }
+        return super if missing.empty?
+
+        error(400, "Manifest has a checksum that hasn't been uploaded: #{missing.join(', ')}")
+      end
+    end
+
     # chef-zero with our endpoints in front of its own.
     class Server < ChefZero::Server
       private
@@ -64,6 +76,7 @@ module ChefApi
       def endpoints
         [
           ['/organizations/*/clients', Clients.new(self)],
+          ['/organizations/*/cookbook_artifacts/*/*', CookbookArtifact.new(self)],
           ['/organizations/*/sandboxes', Sandboxes.new(self)],
           *super,
         ]

@@ -7,6 +7,7 @@ require_relative 'authentication'
 require_relative 'authorization'
 require_relative 'backend'
 require_relative 'identities'
+require_relative 'output'
 require_relative 'store'
 
 module ChefApi
@@ -20,7 +21,7 @@ module ChefApi
 
     def initialize(settings, output: $stdout)
       @settings = settings
-      @output = output
+      @output = Output.new(output)
     end
 
     def self.load(path)
@@ -49,10 +50,14 @@ module ChefApi
     end
 
     def seed(identities)
-      @settings.fetch('clients').each do |client|
-        changed = identities.ensure(client.fetch('name'), public_key: File.read(client.fetch('public_key_file')),
-                                                          admin: client.fetch('admin'), validator: client.fetch('validator'))
-        @output.puts "client #{client.fetch('name')}: key installed" if changed
+      seeds.each { |name, client| @output.puts "client #{name}: key installed" if identities.ensure(name, **client) }
+    end
+
+    # The clients that exist from the start, as Identities#ensure takes them.
+    def seeds
+      @seeds ||= @settings.fetch('clients').to_h do |client|
+        [client.fetch('name'), { public_key: File.read(client.fetch('public_key_file')),
+                                 admin: client.fetch('admin'), validator: client.fetch('validator') }]
       end
     end
 
