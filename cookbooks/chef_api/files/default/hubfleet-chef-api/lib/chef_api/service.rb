@@ -8,6 +8,7 @@ require_relative 'authorization'
 require_relative 'backend'
 require_relative 'identities'
 require_relative 'output'
+require_relative 'snapshots'
 require_relative 'store'
 
 module ChefApi
@@ -36,7 +37,7 @@ module ChefApi
     def app
       store = Store.new(@settings.fetch('data_dir'))
       store.recover
-      backend = Backend.new(store, organization)
+      backend = Snapshots.new(Backend.new(store, organization), store, organization: organization, seeds: seeds)
       identities = Identities.new(store, organization)
       seed(identities)
       App.new(organization: organization, backend: backend, authorization: Authorization.new, log: method(:log),
