@@ -2,7 +2,7 @@
 
 from invoke.collection import Collection
 
-from hubfleet.tasks import bench, check, fleet, images, policy, stack
+from hubfleet.tasks import bench, check, chef_data, fleet, images, policy, stack
 
 ns = Collection(
     stack.deploy,
@@ -14,6 +14,7 @@ ns = Collection(
     check.check,
     check.test,
     Collection.from_module(policy),
+    Collection("chef", chef_data.backup, chef_data.restore, chef_data.export),
     Collection.from_module(images),
     Collection.from_module(fleet),
     Collection.from_module(bench),

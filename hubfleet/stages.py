@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from hubfleet import bringup, doctor, identity, image_publish, images, policy, swarm
+from hubfleet import backup, bringup, doctor, identity, image_publish, images, policy, swarm
 from hubfleet.bringup import Plan, Waiter
 from hubfleet.clients import docker
 from hubfleet.clients.registry import Registry
@@ -64,6 +64,7 @@ class Deploy:
         self.machines = Plan([], [], [], [], {}, 0)
         self.fresh: list[Instance] = []
         self.results: list[Result] = []
+        self.published = False
 
     def run(self) -> Summary:
         """Run all stages and say where everything is."""
@@ -79,6 +80,9 @@ class Deploy:
         launched = sum(self.machines.launch.values())
         seconds = time.monotonic() - started
         summary = Summary(self.deployment.url, seconds, launched, updated)
+        embedded = self.settings.chef_server.mode == "embedded"
+        if embedded and (launched or self.published):
+            backup.after_deploy(self.deployment, self.console)
         self._say_goodbye(summary)
         return summary
 
@@ -148,7 +152,9 @@ class Deploy:
             self._launch(Role.CHEF_SERVER)
         server = self._only(Role.CHEF_SERVER)
         self.waiter.until(server, self._server_complaint, SERVER_TIMEOUT_S)
-        policy.push(self.deployment, [Role.CHEF_SERVER.value])
+        self._push(Role.CHEF_SERVER)
+        clients = policy.connect(self.deployment).clients()
+        backup.require_known(self.deployment, self.machines.keep, clients)
         self._forget_machines()
 
     def _plan_publish(self, role: Role) -> list[str]:
@@ -172,9 +178,12 @@ class Deploy:
     def _publish(self, image: str, role: Role) -> None:
         """Publish an image, then the policy that names it, then start machines that want both."""
         image_publish.push(self._registry(), self.console, [image], self.deployment.root)
-        policy.push(self.deployment, [role.value])
+        self._push(role)
         if self.machines.launch[role]:
             self._launch(role)
+
+    def _push(self, role: Role) -> None:
+        self.published |= any(c.changed for c in policy.push(self.deployment, [role.value]))
 
     def _plan_bootstrap(self) -> list[str]:
         plan = self.machines
