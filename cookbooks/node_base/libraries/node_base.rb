@@ -2,6 +2,9 @@
 module NodeBase
   HANDLER = '/usr/local/lib/hubfleet/converge_record.rb'.freeze
 
+  # While it is there, the timer's runs do nothing: a rollout keeps a node at the revision that it has.
+  HOLD = '/var/lib/hubfleet/hold'.freeze
+
   # Machines are told what they are by their bootstrap, so no cloud is asked; hardware, languages,
   # users, packages and processes are read by no cookbook.
   OHAI_DISABLED = %w(
@@ -15,7 +18,12 @@ module NodeBase
 
   def service_unit(command)
     {
-      'Unit' => { 'Description' => 'Chef Infra Client', 'Wants' => 'network-online.target', 'After' => 'network-online.target' },
+      'Unit' => {
+        'Description' => 'Chef Infra Client',
+        'Wants' => 'network-online.target',
+        'After' => 'network-online.target',
+        'ConditionPathExists' => "!#{HOLD}",
+      },
       # What chef-client ends with when it asks for a reboot or was told to stop is no failure.
       'Service' => { 'Type' => 'oneshot', 'ExecStart' => command, 'SuccessExitStatus' => '3 213 35 37 41' },
     }

@@ -42,6 +42,12 @@ describe 'node_base::default' do
     expect(run).to start_systemd_unit('chef-client.timer')
   end
 
+  it 'skips the runs of the timer while the node is held' do
+    expect(run).to create_systemd_unit('chef-client.service').with(
+      content: include('Unit' => include('ConditionPathExists' => '!/var/lib/hubfleet/hold'))
+    )
+  end
+
   it 'does not start chef-client from within chef-client' do
     expect(run).not_to start_systemd_unit('chef-client.service')
   end
