@@ -15,14 +15,20 @@ def identifier(cookbook: Path) -> str:
     The rules are those of chef-cli's cookbook_profiler/identifiers.rb and Chef's
     cookbook/cookbook_version_loader.rb and cookbook/chefignore.rb.
     """
-    ignored = _ignore_patterns(cookbook)
     lines = []
-    for name in _files(cookbook):
-        if not any(_matches(name, pattern) for pattern in ignored):
-            checksum = hashlib.md5((cookbook / name).read_bytes(), usedforsecurity=False)
-            lines.append((name, f"{name}:{checksum.hexdigest()}\n"))
-    text = "".join(line for _, line in sorted(lines))
+    for name in uploaded(cookbook):
+        checksum = hashlib.md5((cookbook / name).read_bytes(), usedforsecurity=False)
+        lines.append(f"{name}:{checksum.hexdigest()}\n")
+    text = "".join(lines)
     return hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest()
+
+
+def uploaded(cookbook: Path) -> list[str]:
+    """Return the files that chef-cli would upload, relative to the cookbook, sorted."""
+    ignored = _ignore_patterns(cookbook)
+    return sorted(
+        name for name in _files(cookbook) if not any(_matches(name, pattern) for pattern in ignored)
+    )
 
 
 def _files(cookbook: Path) -> Iterator[str]:

@@ -15,7 +15,7 @@ from hubfleet.clients.registry import Registry, pack
 from hubfleet.console import Console
 from hubfleet.errors import CommandError
 from hubfleet.image_build import cache_dir
-from hubfleet.images import PUBLISHED, in_order, read_lock, reference, repository
+from hubfleet.images import PUBLISHED, in_order, read_lock, repository
 from hubfleet.settings import ROOT
 from hubfleet.state import make_private_dir
 
@@ -27,17 +27,22 @@ def push(
     registry: Registry, console: Console, names: Iterable[str] | None = None, root: Path = ROOT
 ) -> list[str]:
     """Publish the images that a deployment's registry lacks; return the references it took."""
-    pushed = []
-    for name in in_order(names or PUBLISHED):
-        tag = read_lock(root)[name]
-        if registry.has(repository(name), tag):
-            continue
-        local = reference(name, root)
-        started = time.monotonic()
-        registry.push(packed(local), repository(name), tag)
-        console.say(f"image {local}: published in {time.monotonic() - started:.0f} s")
-        pushed.append(local)
-    return pushed
+    wanted = [(repository(name), read_lock(root)[name]) for name in in_order(names or PUBLISHED)]
+    return [f"{repo}:{tag}" for repo, tag in wanted if publish(registry, console, repo, tag)]
+
+
+def publish(registry: Registry, console: Console, repo: str, tag: str) -> bool:
+    """Publish an image of this machine's engine; return whether the registry lacked it.
+
+    Raises CommandError where the engine lacks it too.
+    """
+    if registry.has(repo, tag):
+        return False
+    local = f"{repo}:{tag}"
+    started = time.monotonic()
+    registry.push(packed(local), repo, tag)
+    console.say(f"image {local}: published in {time.monotonic() - started:.0f} s")
+    return True
 
 
 def packed(local: str) -> Path:

@@ -51,6 +51,14 @@ def revision(policy: str, root: Path = ROOT) -> str:
     return str(_read(root, policy)["revision_id"])
 
 
+def lock(policy: str, root: Path = ROOT) -> Json:
+    """Return a policy's lock; raise PreconditionError where it has none."""
+    found = _read(root, policy)
+    if not found["revision_id"]:
+        raise PreconditionError(f"{_lock(policy)}: missing, or not a policy lock", REMEDY)
+    return found
+
+
 def check_locks(root: Path = ROOT, names: Iterable[str] | None = None) -> list[str]:
     """Return what is stale, as `file: key: why`; empty where every lock is what the JSON says.
 

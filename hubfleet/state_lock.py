@@ -26,7 +26,7 @@ def hold(path: Path, name: str, action: str) -> Iterator[None]:
         holder = {
             "action": action,
             "pid": os.getpid(),
-            "user": _user(),
+            "user": user(),
             "host": socket.gethostname(),
             "since": datetime.now(UTC).isoformat(timespec="seconds"),
         }
@@ -66,7 +66,8 @@ def _locked(name: str, holder: bytes) -> LockedError:
     return LockedError(f"deployment {name!r} is busy: {text}", hint)
 
 
-def _user() -> str:
+def user() -> str:
+    """Return who runs this process, by number where it has no name."""
     try:
         return getpass.getuser()
     except (KeyError, OSError):
