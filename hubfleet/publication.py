@@ -57,6 +57,11 @@ class Publisher:
         self.what = what
         self.entry: Entry | None = None
 
+    @property
+    def published(self) -> bool:
+        """Say whether anything was sent."""
+        return self.entry is not None
+
     def push(self, names: Iterable[str] | None = None) -> list[Change]:
         """Publish policies; see the function."""
         deployment, root = self.deployment, self.deployment.root

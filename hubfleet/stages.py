@@ -9,7 +9,17 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from hubfleet import backup, bringup, doctor, identity, image_publish, images, policy, swarm
+from hubfleet import (
+    backup,
+    bringup,
+    doctor,
+    identity,
+    image_publish,
+    images,
+    policy,
+    rolling,
+    swarm,
+)
 from hubfleet.bringup import Plan, Waiter
 from hubfleet.clients import docker
 from hubfleet.clients.registry import Registry
@@ -21,6 +31,8 @@ from hubfleet.errors import CommandError, HubfleetError
 from hubfleet.fleet.base import Instance, Role, State
 from hubfleet.fleet.local import LocalFleet
 from hubfleet.fleet.seed import policy_archive
+from hubfleet.history import What
+from hubfleet.publication import Publisher
 from hubfleet.secrets import SecretStore
 from hubfleet.settings import Settings
 from hubfleet.state import Deployment, make_private_dir, write_private
@@ -64,7 +76,7 @@ class Deploy:
         self.machines = Plan([], [], [], [], {}, 0)
         self.fresh: list[Instance] = []
         self.results: list[Result] = []
-        self.published = False
+        self.publisher = Publisher(deployment, What.DEPLOY)
 
     def run(self) -> Summary:
         """Run all stages and say where everything is."""
@@ -81,7 +93,7 @@ class Deploy:
         seconds = time.monotonic() - started
         summary = Summary(self.deployment.url, seconds, launched, updated)
         embedded = self.settings.chef_server.mode == "embedded"
-        if embedded and (launched or self.published):
+        if embedded and (launched or self.publisher.published):
             backup.after_deploy(self.deployment, self.console)
         self._say_goodbye(summary)
         return summary
@@ -152,7 +164,7 @@ class Deploy:
             self._launch(Role.CHEF_SERVER)
         server = self._only(Role.CHEF_SERVER)
         self.waiter.until(server, self._server_complaint, SERVER_TIMEOUT_S)
-        self._push(Role.CHEF_SERVER)
+        self.publisher.push([Role.CHEF_SERVER.value])
         clients = policy.connect(self.deployment).clients()
         backup.require_known(self.deployment, self.machines.keep, clients)
         self._forget_machines()
@@ -178,12 +190,9 @@ class Deploy:
     def _publish(self, image: str, role: Role) -> None:
         """Publish an image, then the policy that names it, then start machines that want both."""
         image_publish.push(self._registry(), self.console, [image], self.deployment.root)
-        self._push(role)
+        self.publisher.push([role.value])
         if self.machines.launch[role]:
             self._launch(role)
-
-    def _push(self, role: Role) -> None:
-        self.published |= any(c.changed for c in policy.push(self.deployment, [role.value]))
 
     def _plan_bootstrap(self) -> list[str]:
         plan = self.machines
@@ -199,6 +208,8 @@ class Deploy:
 
     def _converge(self) -> None:
         nodes = [*self.machines.keep, *self.machines.start]
+        # What a rollout held back is published now, and converges with all others.
+        rolling.release_all(self.deployment, self.fleet, self.console)
         self.results = converge(self.deployment, self.fleet, nodes)
         for result in self.results:
             if result.updated:

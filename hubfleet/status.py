@@ -2,9 +2,10 @@
 
 import time
 from collections.abc import Callable
+from dataclasses import asdict
 from typing import Any
 
-from hubfleet import identity, images, swarm
+from hubfleet import holds, identity, images, swarm
 from hubfleet.clients.web import get_json
 from hubfleet.console import Console
 from hubfleet.converge import read_report
@@ -28,8 +29,10 @@ def status(deployment: Deployment, fleet: Fleet) -> dict[str, Any]:
     """Return everything as one JSON object; what does not answer is null or says its problem."""
     instances = fleet.list()
     reports = run_all(lambda instance: _report(fleet, instance), instances)
+    held = holds.read_all(fleet, instances)
     nodes = [
         _node(instance, {} if isinstance(report, HubfleetError) else report)
+        | {"held": asdict(held[instance.id]) if instance.id in held else None}
         for instance, report in zip(instances, reports, strict=True)
     ]
     hub = next((i for i in instances if i.role is Role.HUB and i.state is State.RUNNING), None)
@@ -64,6 +67,12 @@ def show(console: Console, found: dict[str, Any]) -> None:
         ("node", "role", "state", "address", "revision", "swarm", "last converge", "updated"),
         [_row(node, members.get(node["id"])) for node in found["nodes"]],
     )
+    for node in found["nodes"]:
+        if node["held"]:
+            hold = holds.Hold(**node["held"])
+            console.out(
+                f"{node['role']} {node['id']} is {hold.words}; its timer does not converge it"
+            )
     console.out("")
     console.table(
         ("certificate", "ends", "days left"),

@@ -49,6 +49,18 @@ def services(fleet: Fleet, hub: Instance) -> dict[str, str]:
     return {str(line["Name"]): str(line["Replicas"]) for line in lines}
 
 
+def servers(fleet: Fleet, hub: Instance, host: str) -> int:
+    """Return how many students' servers run, or are to run, on a member."""
+    argv = ["docker", "node", "ps", host, "--filter", "desired-state=running"]
+    names = _run(fleet, hub, [*argv, "--format", "{{.Name}}"]).split()
+    return sum(not name.startswith(STACK_PREFIX) for name in names)
+
+
+def set_availability(fleet: Fleet, hub: Instance, host: str, availability: str) -> None:
+    """Open a member to new servers (`active`) or close it (`pause`); those that run stay."""
+    _run(fleet, hub, ["docker", "node", "update", "--availability", availability, host])
+
+
 def complaint(members: Sequence[SwarmNode], wanted: Sequence[str]) -> str:
     """Return which host names of `wanted` are no ready members; empty where all are."""
     ready = {member.hostname for member in members if member.ready}

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from hubfleet import destroy, doctor
+from hubfleet import destroy, doctor, verified
 from hubfleet.clients import process
 from hubfleet.console import Console
 from hubfleet.deploy import deploy
@@ -58,11 +58,16 @@ def verify(deployment: Deployment, console: Console) -> list[Finding]:
     machines = [machine for machine in fleet.list() if machine.state is State.RUNNING]
     if not machines:
         raise CommandError(f"no machine of deployment {deployment.name!r} runs", "deploy first")
+    verified.require_free(fleet, machines)
     findings = []
+    strange = verified.strangers(deployment)
     console.plan(len(machines) + 1)
     for machine in machines:
         with console.stage(f"{machine.role} {machine.id}") as stage:
-            findings.append(_node(deployment, machine, console))
+            if problem := strange.get(machine.role):
+                findings.append(Finding(f"{machine.role} {machine.id}", 0, [problem]))
+            else:
+                findings.append(node(deployment, machine, console))
             stage.ok = not findings[-1].problems
     with console.stage("students and their isolation") as stage:
         findings += asyncio.run(_students(deployment, machines))
@@ -70,7 +75,24 @@ def verify(deployment: Deployment, console: Console) -> list[Finding]:
     for finding in findings:
         for problem in finding.problems:
             console.error(f"{finding.subject}: {problem}")
+    if not strange:
+        verified.record(deployment, fleet, machines, not _bad(findings), console)
     return findings
+
+
+def node(deployment: Deployment, machine: Instance, console: Console) -> Finding:
+    """Run the role's Testinfra modules against one node, which converges it once more."""
+    started = time.monotonic()
+    environment = {"HUBFLEET_SUITE": machine.role, "HUBFLEET_ENVIRONMENT": deployment.environment}
+    argv = ["tests/integration", f"--hosts=docker://{machine.name}"]
+    problems = []
+    try:
+        log = deployment.log_file(f"verify-{machine.id}")
+        _pytest(argv, environment, log, NODE_TIMEOUT_S)
+    except CommandError as error:
+        console.quote(error.output)
+        problems = [f"{error.message}; {error.hint}"]
+    return Finding(f"{machine.role} {machine.id}", time.monotonic() - started, problems)
 
 
 def as_json(findings: Sequence[Finding]) -> dict[str, Any]:
@@ -112,21 +134,6 @@ def free_ports() -> int:
 
 def _bad(findings: Sequence[Finding]) -> list[str]:
     return [finding.subject for finding in findings if finding.problems]
-
-
-def _node(deployment: Deployment, machine: Instance, console: Console) -> Finding:
-    """Run the role's Testinfra modules against one node."""
-    started = time.monotonic()
-    environment = {"HUBFLEET_SUITE": machine.role, "HUBFLEET_ENVIRONMENT": deployment.environment}
-    argv = ["tests/integration", f"--hosts=docker://{machine.name}"]
-    problems = []
-    try:
-        log = deployment.log_file(f"verify-{machine.id}")
-        _pytest(argv, environment, log, NODE_TIMEOUT_S)
-    except CommandError as error:
-        console.quote(error.output)
-        problems = [f"{error.message}; {error.hint}"]
-    return Finding(f"{machine.role} {machine.id}", time.monotonic() - started, problems)
 
 
 def _pytest(

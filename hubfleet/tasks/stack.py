@@ -87,13 +87,18 @@ def converge(
     json: bool = False,
     dry_run: bool = False,
 ) -> None:
-    """Run chef-client on every node at once, or on one."""
+    """Run chef-client on every node at once, or on one; what a rollout holds is left out."""
     from hubfleet import converge as chef
+    from hubfleet import holds
     from hubfleet.status import fleet_of
 
     deployment = Deployment.open(name, env)
     fleet = fleet_of(deployment)
     nodes = [find(fleet.list(), node)] if node else fleet.list()
+    held = {} if node else holds.read_all(fleet, nodes)
+    for machine in (machine for machine in nodes if machine.id in held):
+        console.say(f"skip {machine.role} {machine.id}: {held[machine.id].words}")
+    nodes = [machine for machine in nodes if machine.id not in held]
     if dry_run:
         for machine in nodes:
             console.say(f"run chef-client on {machine.role} {machine.id}")
