@@ -1,3 +1,4 @@
+require_relative 'router'
 require 'chef_zero/data_store/default_facade'
 require 'chef_zero/server'
 require 'securerandom'
@@ -71,6 +72,10 @@ module ChefApi
 
     # chef-zero with our endpoints in front of its own.
     class Server < ChefZero::Server
+      def router
+        Router.new(endpoints)
+      end
+
       private
 
       def endpoints
@@ -93,12 +98,13 @@ module ChefApi
 
     def initialize(store, organization)
       store.create_dir(['organizations'], organization, :recursive)
-      @server = Server.new(single_org: false, data_store: Facade.new(store), generate_real_keys: true, log_level: :fatal)
+      server = Server.new(single_org: false, data_store: Facade.new(store), generate_real_keys: true, log_level: :fatal)
+      @router = server.router
     end
 
-    # Answers a Rack environment; nil when chef-zero failed without an answer.
+    # Answers a Rack environment.
     def call(env)
-      @server.handle_socketless_request(env)
+      @router.answer(env)
     end
   end
 end
