@@ -11,7 +11,7 @@ import socket
 import subprocess
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,6 +45,13 @@ class ChefProcess:
         line = next(line for line in status.splitlines() if line.startswith("VmRSS:"))
         return int(line.split()[1]) / 1024
 
+    def cpu_s(self) -> float:
+        """Return the seconds of CPU time that the process has used: utime and stime of proc(5)."""
+        stat = Path(f"/proc/{self.pid}/stat").read_text(encoding="ascii", errors="replace")
+        # The program's name stands in brackets and may hold anything.
+        user, system = stat.rpartition(")")[2].split()[11:13]
+        return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
+
     def kill(self) -> None:
         """End the process at once, as a power failure would."""
         self.program.send_signal(signal.SIGKILL)
@@ -60,12 +67,17 @@ class ChefProcess:
 
 
 def start_embedded(
-    directory: Path, public_keys: dict[str, Path], port: int | None = None, clock_skew_s: int = 900
+    directory: Path,
+    public_keys: dict[str, Path],
+    port: int | None = None,
+    clock_skew_s: int = 900,
+    program: Sequence[str] = (str(PROGRAM),),
 ) -> ChefProcess:
     """Start the embedded server with its data under `directory`, which may hold data already.
 
     `public_keys`: files of the clients that exist from the start; `operator` is the administrator,
-    `bootstrap` the validator. Raises CommandError where it does not come up.
+    `bootstrap` the validator. `program` is what is started, its last argument is the file of the
+    settings. Raises CommandError where it does not come up.
     """
     directory.mkdir(parents=True, exist_ok=True)
     port = port or free_port()
@@ -86,7 +98,7 @@ def start_embedded(
     }
     file = directory / "settings.json"
     file.write_text(json.dumps(settings), encoding="utf-8")
-    return _start([str(PROGRAM), str(file)], directory / "server.log", port, "/_status")
+    return _start([*program, str(file)], directory / "server.log", port, "/_status")
 
 
 def start_chef_zero(directory: Path, port: int | None = None) -> ChefProcess:

@@ -23,5 +23,10 @@ def push(root: Path, policyfile: str, group: str, config: Path) -> Completed:
     return _chef(root, "push", group, policyfile, "--config", str(config))
 
 
+def push_archive(root: Path, archive: Path, group: str, config: Path) -> Completed:
+    """Publish an exported policy to `group` of the Chef server that `config` names."""
+    return _chef(root, "push-archive", group, str(archive), "--config", str(config))
+
+
 def _chef(root: Path, *args: str) -> Completed:
     return run([root / "bin" / "chef", *args], cwd=root, timeout=TIMEOUT_S)

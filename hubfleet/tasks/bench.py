@@ -44,6 +44,39 @@ def deploy(console: Console, cold: bool = False, json: bool = False) -> None:
     report.require_all(found)
 
 
+@task(
+    help={
+        "nodes": "How many nodes converge within a minute (default 100).",
+        "clients": "How many real chef-clients run beside them (default 10).",
+        "saves": "How many node saves the server's memory is watched over (default 10000).",
+        "servers": "Compare web servers under the embedded API instead; no target is required.",
+    }
+)
+def chef(
+    console: Console,
+    nodes: str | None = None,
+    clients: str | None = None,
+    saves: str | None = None,
+    servers: bool = False,
+    json: bool = False,
+) -> None:
+    """Measure the Chef server against plain chef-zero; exit code 1 when a target is missed."""
+    from hubfleet.bench import chef as measure
+    from hubfleet.bench import chef_memory, chef_web, report
+
+    if servers:
+        report.show(console, chef_web.compare(console))
+        return
+    real = whole_number("--clients", clients)
+    fleet = measure.Fleet(
+        _at_least_one("--nodes", nodes, measure.NODES), measure.CLIENTS if real is None else real
+    )
+    turns = _at_least_one("--saves", saves, chef_memory.SAVES)
+    found = measure.bench(console, fleet, turns)
+    report.show(console, found)
+    report.require_all(found)
+
+
 def _at_least_one(option: str, text: str | None, default: int) -> int:
     number = whole_number(option, text)
     if number == 0:
