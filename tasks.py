@@ -2,7 +2,7 @@
 
 from invoke.collection import Collection
 
-from hubfleet.tasks import bench, check, chef_data, fleet, images, policy, stack
+from hubfleet.tasks import bench, check, chef_data, chef_keys, fleet, images, policy, stack
 
 ns = Collection(
     stack.deploy,
@@ -14,7 +14,14 @@ ns = Collection(
     check.check,
     check.test,
     Collection.from_module(policy),
-    Collection("chef", chef_data.backup, chef_data.restore, chef_data.export),
+    Collection(
+        "chef",
+        chef_data.backup,
+        chef_data.restore,
+        chef_data.export,
+        chef_keys.rotate,
+        chef_keys.revoke,
+    ),
     Collection.from_module(images),
     Collection.from_module(fleet),
     Collection.from_module(bench),

@@ -3,7 +3,7 @@
 import json
 import re
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -44,6 +44,8 @@ class Health(StrEnum):
     FAILED = "failed"
     STOPPED = "stopped"
     HALF_MADE = "half-made"
+    REVOKED = "revoked"
+    """Came up, but the Chef server does not know its client any more."""
 
 
 @dataclass(frozen=True)
@@ -87,6 +89,23 @@ def health(fleet: Fleet, instance: Instance) -> Health:
     if outcome is None:
         return Health.BUSY
     return Health.OK if outcome.ok else Health.FAILED
+
+
+def without_revoked(
+    found: Sequence[tuple[Instance, Health]], clients: Container[str]
+) -> list[tuple[Instance, Health]]:
+    """Return the machines with those marked whose client the Chef server has lost; pure.
+
+    A server that knows none of them is a new one, and says nothing about a single machine.
+    """
+    if not any(state is Health.OK and instance.id in clients for instance, state in found):
+        return list(found)
+    return [
+        (instance, Health.REVOKED)
+        if state is Health.OK and instance.id not in clients
+        else (instance, state)
+        for instance, state in found
+    ]
 
 
 def failure(instance: Instance, outcome: Outcome, log: Path) -> ConvergeError:
@@ -193,7 +212,9 @@ class Plan:
     def words(self) -> list[str]:
         """Return the plan as lines for the user; nothing to do is no line."""
         lines = [f"start {i.role} {i.id}, which was stopped" for i in self.start]
-        lines += [f"remove {i.role} {i.id}, which did not come up" for i in self.replace]
+        lines += [
+            f"remove {i.role} {i.id}, which did not come up or was revoked" for i in self.replace
+        ]
         lines += [f"launch {count} x {role}" for role, count in self.launch.items() if count]
         lines += [f"wait for {i.role} {i.id}, which is coming up" for i in self.await_]
         if self.surplus:
@@ -204,8 +225,8 @@ class Plan:
 def make_plan(found: Sequence[tuple[Instance, Health]], workers: int) -> Plan:
     """Decide what becomes of each machine; pure.
 
-    Half-made and failed machines are replaced. A new hub means a new Swarm, which the workers of
-    the old one cannot join: they are replaced with it.
+    Half-made, failed and revoked machines are replaced. A new hub means a new Swarm, which the
+    workers of the old one cannot join: they are replaced with it.
     """
     wanted = {Role.CHEF_SERVER: 1, Role.HUB: 1, Role.SWARM_WORKER: workers}
     usable = {

@@ -59,10 +59,17 @@ def ensure(deployment: Deployment, settings: Settings) -> list[str]:
         store.ensure(Role.HUB, "login_password", random_password)
     else:
         _require_oauth(store, settings)
-    store.ensure_role(Role.SWARM_WORKER)
+    publish_authorities(deployment)
     make_private_dir(deployment.homes_dir)
-    _write_chef_config(deployment)
     return renewed
+
+
+def publish_authorities(deployment: Deployment) -> None:
+    """Tell every role, knife and chef which authorities are to be trusted: those of `ca_crt`."""
+    store = SecretStore(deployment.secrets_dir)
+    for role in Role:
+        store.write(role, "ca_crt", Secret(deployment.ca_crt.read_text()))
+    _write_chef_config(deployment)
 
 
 def server_names(names: tuple[str, ...], zone: str) -> list[str]:

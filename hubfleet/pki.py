@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from hashlib import sha256
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Self
@@ -16,6 +17,7 @@ from cryptography.hazmat.primitives.serialization import (
     PrivateFormat,
     PublicFormat,
     load_pem_private_key,
+    load_pem_public_key,
 )
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
@@ -75,7 +77,10 @@ class Authority:
         if not isinstance(loaded, ec.EllipticCurvePrivateKey) or (
             loaded.public_key() != certificate.public_key()
         ):
-            raise PreconditionError(f"{key_file} is not the key of {certificate_file}")
+            raise PreconditionError(
+                f"{key_file} is not the key of {certificate_file}",
+                "after a rotation that was cut off: ./invoke chef.rotate ca",
+            )
         return cls(certificate, loaded)
 
     def issue(self, names: Sequence[str]) -> tuple[str, str]:
@@ -109,6 +114,15 @@ class Authority:
         )
 
 
+def certificates_in(file: Path) -> list[str]:
+    """Return the certificates of a file, each as PEM; raise PreconditionError where it has none."""
+    try:
+        found = x509.load_pem_x509_certificates(file.read_bytes())
+    except (OSError, ValueError) as error:
+        raise PreconditionError(f"certificates in {file} cannot be read: {error}") from error
+    return [_pem(certificate).decode() for certificate in found]
+
+
 def describe(name: str, file: Path) -> CertificateInfo:
     """Return what a certificate file holds; raise PreconditionError where it holds none."""
     try:
@@ -134,6 +148,13 @@ def ensure_rsa_key(file: Path) -> rsa.RSAPrivateKey:
 def public_pem(key: rsa.RSAPrivateKey) -> str:
     """Return the public half of a key, PEM."""
     return key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
+
+
+def fingerprint(public: str) -> str:
+    """Return the SHA-256 sum of a public key (PEM) in hexadecimal; ValueError where it is none."""
+    key = load_pem_public_key(public.encode())
+    der = key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    return sha256(der).hexdigest()
 
 
 def _self_signed(key: ec.EllipticCurvePrivateKey, name: str) -> x509.Certificate:

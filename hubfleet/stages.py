@@ -149,7 +149,12 @@ class Deploy:
 
     def _plan_machines(self) -> list[str]:
         found = [(i, bringup.health(self.fleet, i)) for i in self.fleet.list()]
-        self.machines = bringup.make_plan(found, self.settings.fleet.workers.count)
+        try:
+            clients = policy.connect(self.deployment).clients()
+        except HubfleetError:
+            clients = []  # no server yet, or none that answers: it is waited for later
+        known = bringup.without_revoked(found, clients)
+        self.machines = bringup.make_plan(known, self.settings.fleet.workers.count)
         return self.machines.words()
 
     def _chef_server(self) -> None:

@@ -127,6 +127,16 @@ class Deployment:
         return self.pki_dir / "ca.key"
 
     @property
+    def next_ca_crt(self) -> Path:
+        """Certificate of the authority that is taking the CA's place."""
+        return self.pki_dir / "ca.next.crt"
+
+    @property
+    def next_ca_key(self) -> Path:
+        """Key of the authority that is taking the CA's place."""
+        return self.pki_dir / "ca.next.key"
+
+    @property
     def operator_key(self) -> Path:
         """Key of the Chef client `operator`."""
         return self.dir / "keys" / "operator.pem"

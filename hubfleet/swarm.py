@@ -76,8 +76,23 @@ def forget(fleet: Fleet, hub: Instance, alive: Sequence[str]) -> list[str]:
         if member.hostname not in alive and member.status == "Down" and not member.manager
     ]
     for member in gone:
-        _run(fleet, hub, ["docker", "node", "rm", "--force", member.id])
+        remove(fleet, hub, member)
     return [member.hostname for member in gone]
+
+
+def pause(fleet: Fleet, hub: Instance, member: SwarmNode) -> None:
+    """Let a member take no new servers; those that run there run on."""
+    _run(fleet, hub, ["docker", "node", "update", "--availability", "pause", member.id])
+
+
+def remove(fleet: Fleet, hub: Instance, member: SwarmNode) -> None:
+    """Take a member out of the Swarm, whether or not it still runs: its certificate is refused."""
+    _run(fleet, hub, ["docker", "node", "rm", "--force", member.id])
+
+
+def rotate_join_token(fleet: Fleet, hub: Instance) -> None:
+    """Make the token for workers anew; members stay. The hub hands it on when it converges."""
+    _run(fleet, hub, ["docker", "swarm", "join-token", "--rotate", "--quiet", "worker"])
 
 
 def _lines(fleet: Fleet, hub: Instance, argv: Sequence[str]) -> list[dict[str, Any]]:

@@ -45,14 +45,15 @@ def test_each_role_gets_its_secrets_and_nothing_more(
     assert found == {
         "chef_server": [
             "bootstrap_public_key",
+            "ca_crt",
             "operator_public_key",
             "registry_htpasswd",
             "tls_crt",
             "tls_key",
         ],
-        "hub": ["cookie_secret", "login_password", "proxy_token", "tls_crt", "tls_key"],
+        "hub": ["ca_crt", "cookie_secret", "login_password", "proxy_token", "tls_crt", "tls_key"],
         "operator": ["registry_password"],
-        "swarm_worker": [],
+        "swarm_worker": ["ca_crt"],
     }
 
 

@@ -1,6 +1,10 @@
+require 'openssl'
+
 # Constants and unit files of this cookbook.
 module NodeBase
   HANDLER = '/usr/local/lib/hubfleet/converge_record.rb'.freeze
+  # The authorities that this node trusts to vouch for the Chef server, the registry and the hub.
+  CA_FILE = '/etc/chef/trusted_certs/hubfleet-ca.crt'.freeze
 
   # While it is there, the timer's runs do nothing: a rollout keeps a node at the revision that it has.
   HOLD = '/var/lib/hubfleet/hold'.freeze
@@ -15,6 +19,15 @@ module NodeBase
   ).freeze
 
   module_function
+
+  # The text, which must hold certificates: without one the next run could not reach its server.
+  def certificates!(text)
+    raise 'the secret ca_crt holds no certificate' if OpenSSL::X509::Certificate.load(text).empty?
+
+    text
+  rescue OpenSSL::X509::CertificateError => e
+    raise "the secret ca_crt holds no certificate: #{e.message}"
+  end
 
   def service_unit(command)
     {

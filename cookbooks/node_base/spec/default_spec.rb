@@ -1,5 +1,6 @@
 require_relative '../../../spec/cookbooks_helper'
 require_relative '../libraries/unit'
+require_relative '../libraries/secrets'
 
 describe 'node_base::default' do
   before do
@@ -9,6 +10,21 @@ describe 'node_base::default' do
     allow(Chef::Config).to receive(:[]).with(:chef_server_url).and_return('https://chef.hubfleet.internal/organizations/hubfleet')
   end
 
+  before do
+    allow(Hubfleet::Secrets).to receive(:for).and_return(instance_double(Hubfleet::Secrets, read: bundle))
+  end
+
+  def certificate(name)
+    key = OpenSSL::PKey::EC.generate('prime256v1')
+    certificate = OpenSSL::X509::Certificate.new
+    certificate.subject = certificate.issuer = OpenSSL::X509::Name.parse("/CN=#{name}")
+    certificate.not_before = Time.now - 60
+    certificate.not_after = Time.now + 60
+    certificate.public_key = key
+    certificate.sign(key, OpenSSL::Digest.new('SHA256')).to_pem
+  end
+
+  let(:bundle) { certificate('old') + certificate('new') }
   let(:local_mode) { false }
   let(:old) { false }
   let(:run) { runner_for('swarm_worker', step_into: 'node_base_client').converge('node_base::default') }
@@ -31,6 +47,20 @@ describe 'node_base::default' do
       .to match([:verify_peer, include(:EC2, :Packages), :solo])
   ensure
     Chef::Config.restore(config)
+  end
+
+  it 'trusts the authorities that the deployment names, both while one takes the place of the other' do
+    expect(run).to create_file('/etc/chef/trusted_certs/hubfleet-ca.crt').with(content: bundle, mode: '0644')
+  end
+
+  context 'when the deployment names none' do
+    let(:bundle) { "no certificate\n" }
+
+    it('keeps what it trusts') { expect { run.file(NodeBase::CA_FILE).content }.to raise_error(/ca_crt holds no certificate/) }
+  end
+
+  it 'can change its own key' do
+    expect(run).to create_cookbook_file('/usr/local/sbin/hubfleet-rotate-key').with(mode: '0755')
   end
 
   it 'runs chef-client on a timer with the interval and splay of the role' do
