@@ -39,7 +39,12 @@ class Node:
 
     def rotate(self) -> subprocess.CompletedProcess[str]:
         """Run the program to its end."""
-        argv: list[str | Path] = [ROOT / "bin/_bundle", "ruby", PROGRAM, self.directory / "client.rb"]
+        argv: list[str | Path] = [
+            ROOT / "bin/_bundle",
+            "ruby",
+            PROGRAM,
+            self.directory / "client.rb",
+        ]
         return subprocess.run(argv, capture_output=True, text=True, check=False)
 
     def key_works(self, file: Path) -> bool:
