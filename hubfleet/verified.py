@@ -9,17 +9,19 @@ from hubfleet.errors import HubfleetError, PreconditionError
 from hubfleet.fleet.base import Fleet, Instance
 from hubfleet.history import Outcome, Revisions, What, new_event
 from hubfleet.parallel import run_all
+from hubfleet.rolling import command
 from hubfleet.state import Deployment
 
 
-def require_free(fleet: Fleet, machines: Sequence[Instance]) -> None:
+def require_free(deployment: Deployment, fleet: Fleet, machines: Sequence[Instance]) -> None:
     """Raise PreconditionError where a machine is held: looking at it would converge it."""
     found = holds.read_all(fleet, machines)
     for machine in machines:
         if hold := found.get(machine.id):
             raise PreconditionError(
                 f"{machine.role} {machine.id} is {hold.words}",
-                "go on with ./invoke policy.rollout, or back with ./invoke policy.rollback",
+                f"undo it: {command(deployment, 'policy.rollback')}"
+                f", or go on: {command(deployment, 'policy.rollout')}",
             )
 
 

@@ -58,7 +58,7 @@ def verify(deployment: Deployment, console: Console) -> list[Finding]:
     machines = [machine for machine in fleet.list() if machine.state is State.RUNNING]
     if not machines:
         raise CommandError(f"no machine of deployment {deployment.name!r} runs", "deploy first")
-    verified.require_free(fleet, machines)
+    verified.require_free(deployment, fleet, machines)
     findings = []
     strange = verified.strangers(deployment)
     console.plan(len(machines) + 1)
