@@ -8,6 +8,7 @@ import base64
 import hashlib
 import json
 import re
+import time
 import warnings
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -33,6 +34,16 @@ TIMEOUT_S = 30
 
 API_VERSION = "2"
 """X-Ops-Server-API-Version, as chef-client 18 sends it."""
+
+REPEATED = "sign it again"
+"""Words of our server where a write has the very signature of an earlier one: the protocol has no
+nonce, so two equal writes of one second have one signature (docs/adr/0010)."""
+
+HINTS = {
+    "clock": "the clocks differ: start a time service (NTP) on this machine and on the server",
+    "key": "the key is not the one that the server knows for this client, or it was revoked",
+}
+"""What to do about a 401, by the word of the server's sentence that tells which it is."""
 
 SIGNATURE_LINE = 60
 """Characters of the signature in one X-Ops-Authorization header."""
@@ -93,7 +104,21 @@ class _Api(ChefAPI):  # type: ignore[misc]
         headers: Mapping[str, str] | None = None,
         data: str | bytes | None = None,
     ) -> requests.Response:
-        """Send a signed request; raise ModuleError with the server's own words."""
+        """Send a signed request; raise ModuleError with the server's own words.
+
+        A write that equals one of the same second is sent once more in the next one.
+        """
+        response = self._signed(method, path, headers or {}, data)
+        if response.status_code == 409 and REPEATED in _reason(response):
+            time.sleep(1 - time.time() % 1)
+            response = self._signed(method, path, headers or {}, data)
+        if not response.ok:
+            raise ModuleError.from_error(_reason(response), code=response.status_code)
+        return response
+
+    def _signed(
+        self, method: str, path: str, headers: Mapping[str, str], data: str | bytes | None
+    ) -> requests.Response:
         signed_path = self.parsed_url.path + path.split("?", 1)[0]
         signature = sign(
             self._private, self.client, method, signed_path, data or "", datetime.now(UTC)
@@ -101,17 +126,14 @@ class _Api(ChefAPI):  # type: ignore[misc]
         with requests.Session() as session:
             # Proxies and CA bundles of the environment have no part in this connection.
             session.trust_env = False
-            response = session.request(
+            return session.request(
                 method,
                 self.url + path,
                 data=data,
-                headers={**(headers or {}), **signature, "X-Chef-Version": "18.0.0"},
+                headers={**headers, **signature, "X-Chef-Version": "18.0.0"},
                 verify=str(self._ca),
                 timeout=self._timeout,
             )
-        if not response.ok:
-            raise ModuleError.from_error(_reason(response), code=response.status_code)
-        return response
 
 
 class Wire:
@@ -206,7 +228,7 @@ class Wire:
                 f"{self._what} cannot be reached: {error}", "run ./invoke doctor"
             ) from error
         except ModuleError as error:
-            hint = "is the clock right, and the key?" if error.code == 401 else ""
+            hint = _hint(str(error)) if error.code == 401 else ""
             refused = f"{self._what} refused {method} {path} for {self.client!r}"
             raise ChefServerError(f"{refused} ({error.code}): {error}", hint, error.code) from error
 
@@ -220,6 +242,11 @@ def private_key(file: Path) -> rsa.RSAPrivateKey:
     if not isinstance(key, rsa.RSAPrivateKey):
         raise PreconditionError(f"{file} is not an RSA key, as the Chef protocol needs")
     return key
+
+
+def _hint(sentence: str) -> str:
+    """Return what to do where the server does not believe a signature."""
+    return HINTS["clock" if "the clock" in sentence else "key"]
 
 
 def _reason(response: requests.Response) -> str:

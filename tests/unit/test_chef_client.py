@@ -203,7 +203,26 @@ def test_the_servers_own_words_reach_the_user(chef: Chef) -> None:
     assert forbidden.value.status == 403
     with pytest.raises(ChefServerError, match="Invalid signature") as unknown:
         chef.clients()
-    assert "clock" in unknown.value.hint
+    assert "key" in unknown.value.hint
+    assert "clock" not in unknown.value.hint
+
+
+@pytest.mark.parametrize(
+    "sentence",
+    [
+        "check the clock: the request is dated 2026-01-01T00:00:00Z; synchronize the clock",
+        "Failed to authenticate as operator. Synchronize the clock on your host.",
+    ],
+)
+def test_a_wrong_clock_is_called_a_clock(
+    chef: Chef, monkeypatch: pytest.MonkeyPatch, sentence: str
+) -> None:
+    answer = (401, {"error": [sentence]})
+    monkeypatch.setitem(ANSWERS, "GET /organizations/hubfleet/clients", answer)
+    with pytest.raises(ChefServerError, match="lock") as late:
+        chef.clients()
+    assert "NTP" in late.value.hint
+    assert "key" not in late.value.hint
 
 
 def test_a_certificate_of_another_authority_is_refused(url: str, folder: Path) -> None:
