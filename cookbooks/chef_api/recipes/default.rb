@@ -24,5 +24,6 @@ nginx_site 'chef' do
   upstream "http://127.0.0.1:#{node['chef_server']['port']}"
   tls_directory node['tls']['directory']
   default_server true
+  request_timeout_s 10
   access_log false
 end

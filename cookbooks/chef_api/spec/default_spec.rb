@@ -43,7 +43,8 @@ describe 'chef_api::default' do
 
   it 'is reached by its name and by the operator, over TLS' do
     expect(run).to create_nginx_site('chef').with(server_names: ["chef.#{values['fleet']['zone']}", 'localhost', '127.0.0.1'],
-                                                  upstream: "http://127.0.0.1:#{values['chef_server']['port']}", default_server: true)
+                                                  upstream: "http://127.0.0.1:#{values['chef_server']['port']}", default_server: true,
+                                                  request_timeout_s: 10, max_body_size: '10m')
   end
 
   it 'refuses a mode that it cannot serve' do

@@ -48,6 +48,14 @@ property :max_body_size, String,
          regex: /\A\d+[km]?\z/,
          description: 'Largest request body; 0: no limit.'
 
+property :request_timeout_s, Integer,
+         description: 'Seconds for the header of a request, and of silence within its body; unset: as in nginx.conf.'
+
+property :header_buffers, String,
+         default: '4 8k',
+         regex: /\A\d+ \d+k\z/,
+         description: 'Number and size of buffers for long header lines: what does not fit is refused.'
+
 property :request_buffering, [true, false],
          default: true,
          description: 'Read a request whole before passing it on.'

@@ -22,7 +22,8 @@ describe 'nginx_site' do
     it 'passes everything on over TLS, and what the client claims about itself is dropped' do
       expect(text).to include('listen 443 ssl;', 'server_name hub.test localhost;', 'server 127.0.0.1:8000;', 'proxy_set_header Host $http_host;',
                               'proxy_set_header X-Forwarded-For $remote_addr;', 'ssl_certificate /etc/hubfleet/tls/server.crt;')
-      expect(text).not_to match(/Upgrade|auth_basic|return 405|Strict-Transport|access_log/)
+      expect(text).to include('client_max_body_size 10m;', 'large_client_header_buffers 4 8k;')
+      expect(text).not_to match(/client_header_timeout|Upgrade|auth_basic|return 405|Strict-Transport|access_log/)
     end
 
     it 'does not reload what is up to date' do
@@ -46,6 +47,8 @@ describe 'nginx_site' do
         websockets true
         allowed_methods %w(GET HEAD)
         max_body_size '0'
+        request_timeout_s 10
+        header_buffers '2 4k'
         request_buffering false
         buffering false
         read_timeout_s 3600
@@ -58,7 +61,8 @@ describe 'nginx_site' do
 
     it 'says so' do
       expect(text).to include('listen 8443 ssl default_server;', 'proxy_set_header Upgrade $http_upgrade;', 'if ($request_method !~ ^(GET|HEAD)$)',
-                              'return 405;', 'client_max_body_size 0;', 'proxy_request_buffering off;', 'proxy_buffering off;',
+                              'return 405;', 'client_max_body_size 0;', 'large_client_header_buffers 2 4k;',
+                              'client_header_timeout 10s;', 'client_body_timeout 10s;', 'proxy_request_buffering off;', 'proxy_buffering off;',
                               'proxy_read_timeout 3600s;', 'auth_basic_user_file /etc/passwords;', 'add_header X-Test "yes" always;',
                               'add_header Strict-Transport-Security "max-age=31536000" always;', 'access_log off;',
                               'proxy_set_header Authorization "";')
