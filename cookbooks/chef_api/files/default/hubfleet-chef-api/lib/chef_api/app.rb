@@ -6,20 +6,26 @@ require_relative 'errors'
 
 module ChefApi
   # The Rack application: authentication, then authorization, then chef-zero, one request at a
-  # time; one line in the log for each.
+  # time; one line in the log for each, with the reason of a refusal.
   class App
     # A node with all of Ohai's data has some hundred kB; cookbook files are smaller than this too.
     MAX_BODY = 10 * 1024 * 1024
+    # Header fields of a request, and bytes in them: chef-client sends some 25 with 2 kB.
+    MAX_HEADERS = 100
+    MAX_HEADER_BYTES = 32 * 1024
     STATUS_PATH = '/_status'.freeze
     # A segment of a path once decoded; what chef-zero accepts as a name, and no more.
     SEGMENT = /\A(?!\.{1,2}\z)[A-Za-z0-9_.:@+~-]{1,255}\z/
     # chef-zero adds others, among them one that lets any web page read the answer.
     HEADERS = %w(Content-Type X-Ops-Server-API-Version Location Allow).freeze
 
-    def initialize(organization:, authentication:, authorization:, backend:, log:)
+    # records: answers find(path) with the parsed object below the organization.
+    def initialize(organization:, authentication:, authorization:, replays:, records:, backend:, log:)
       @root = ['organizations', organization]
       @authentication = authentication
       @authorization = authorization
+      @replays = replays
+      @records = records
       @backend = backend
       @log = log
       @lock = Mutex.new
@@ -31,7 +37,8 @@ module ChefApi
       started = Process.clock_gettime(Process::CLOCK_MONOTONIC)
       response = guarded(env)
       @log.call(client: env['chef_api.client'] || '-', method: env['REQUEST_METHOD'], path: env['PATH_INFO'],
-                status: response.first, ms: ((Process.clock_gettime(Process::CLOCK_MONOTONIC) - started) * 1000).round)
+                status: response.first, ms: ((Process.clock_gettime(Process::CLOCK_MONOTONIC) - started) * 1000).round,
+                **{ reason: env['chef_api.reason'] }.compact)
       response
     end
 
@@ -40,19 +47,37 @@ module ChefApi
     def guarded(env)
       handle(env)
     rescue Refused => e
+      # chef-client shows the status of a refused save and no word of the reason.
+      env['chef_api.reason'] = e.message
       answer(e.status, 'error' => [e.message])
     rescue StandardError => e
       failed(e)
     end
 
     def handle(env)
+      check_header_size(env)
       body = nil
-      identity = @authentication.call(env) { body = read_body(env) }
-      env['chef_api.client'] = identity.name
+      proof = @authentication.call(env) { body = read_body(env) }
+      env['chef_api.client'] = proof.identity.name
       path = segments(env['PATH_INFO'])
-      authorize(identity, env['REQUEST_METHOD'], path, body)
-      status, headers, content = cleaned(@lock.synchronize { @backend.call(forwarded(env, path, body)) })
+      request = request(proof.identity, env['REQUEST_METHOD'], path, body)
+      status, headers, content = @lock.synchronize { perform(request, proof, body) { cleaned(@backend.call(forwarded(env, path, body))) } }
       [status, headers, env['REQUEST_METHOD'] == 'HEAD' ? [] : content]
+    end
+
+    # What a right depends on must not change before it is used, so both happen under the lock.
+    def perform(request, proof, body, &block)
+      @authorization.call(request)
+      Documents.check!(request.verb, request.path, request.document, body)
+      request.write? ? @replays.once(proof.text, at: proof.at, client: proof.identity.name, &block) : yield
+    end
+
+    def check_header_size(env)
+      fields = env.select { |name, _value| name.start_with?('HTTP_') }
+      size = fields.sum { |name, value| name.bytesize + value.bytesize }
+      return if fields.size <= MAX_HEADERS && size <= MAX_HEADER_BYTES
+
+      raise Refused.new(431, "more than #{MAX_HEADERS} header fields or #{MAX_HEADER_BYTES} bytes of them")
     end
 
     def read_body(env)
@@ -74,13 +99,13 @@ module ChefApi
       end
     end
 
-    def authorize(identity, method, path, body)
+    def request(identity, method, path, body)
       raise Refused.new(404, "no such organization: this server has #{@root.join('/')}") unless path.first(2) == @root
 
       inner = path.drop(2)
       verb = method == 'HEAD' ? 'GET' : method
-      document = Documents.check!(verb, inner, body)
-      @authorization.call(Authorization::Request.new(identity: identity, verb: verb, path: inner, document: document))
+      Authorization::Request.new(identity: identity, verb: verb, path: inner, document: Documents.read!(verb, inner, body),
+                                 current: -> { @records.find(inner) })
     end
 
     def forwarded(env, path, body)

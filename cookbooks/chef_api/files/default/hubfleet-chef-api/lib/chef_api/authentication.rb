@@ -14,6 +14,11 @@ module ChefApi
     REQUIRED = %w(X-Ops-Sign X-Ops-Userid X-Ops-Timestamp X-Ops-Content-Hash X-Ops-Authorization-1).freeze
     TIMESTAMP = /\A\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ\z/
     SIGNATURE_HEADER = /\AHTTP_X_OPS_AUTHORIZATION_([1-9]\d?)\z/
+    # Lines of 60 characters: enough for a key of 8192 bits.
+    SIGNATURE_LINES = 23
+
+    # A request whose signature is good: who signed it, which text, and the time in it.
+    Proof = Struct.new(:identity, :text, :at)
 
     # identities: answers find(name). clock_skew_s: seconds a request may be old or early.
     def initialize(identities, clock_skew_s:, clock: -> { Time.now })
@@ -22,15 +27,19 @@ module ChefApi
       @clock = clock
     end
 
-    # Returns the identity that signed the request, or raises Refused. The body is asked for
-    # (by the block) only after everything that can be told without it.
+    # Returns the proof of who signed the request, or raises Refused. The body is asked for (by
+    # the block) only after everything that can be told without it.
     def call(env)
       headers = checked_headers(env)
       check_clock(headers)
       identity = @identities.find(headers['X-Ops-Userid']) || deny(headers)
       body = yield
-      deny(headers) unless headers['X-Ops-Content-Hash'] == content_hash(body) && signed?(identity, env, headers, body)
-      identity
+      deny(headers) unless headers['X-Ops-Content-Hash'] == content_hash(body)
+
+      text = canonical_request(env, headers, body)
+      identity.signed_by = signers(identity, signature(env), text)
+      deny(headers) if identity.signed_by.empty?
+      Proof.new(identity, text, time(headers))
     end
 
     private
@@ -78,16 +87,22 @@ module ChefApi
       [OpenSSL::Digest::SHA256.digest(body)].pack('m0')
     end
 
-    def signed?(identity, env, headers, body)
-      text = canonical_request(env, headers, body)
-      signature = signature(env)
-      identity.keys.any? { |key| key.verify(OpenSSL::Digest.new('SHA256'), signature, text) }
+    # Names of the keys that the signature is by: one key may be kept under several.
+    def signers(identity, signature, text)
+      key = identity.keys.each_value.find { |each| verified?(each, signature, text) }
+      key ? identity.keys.filter_map { |name, each| name if each.equal?(key) } : []
+    end
+
+    def verified?(key, signature, text)
+      key.verify(OpenSSL::Digest.new('SHA256'), signature, text)
     rescue OpenSSL::PKey::PKeyError
       false
     end
 
     def signature(env)
       lines = env.filter_map { |name, value| [SIGNATURE_HEADER.match(name)[1].to_i, value] if SIGNATURE_HEADER.match?(name) }
+      raise Refused.new(400, "more than #{SIGNATURE_LINES} X-Ops-Authorization headers") if lines.size > SIGNATURE_LINES
+
       lines.sort.map(&:last).join.unpack1('m')
     end
 

@@ -1,77 +1,128 @@
+require_relative 'conditions'
 require_relative 'errors'
 
 module ChefApi
-  # Who may do what, as a table. What no row allows is refused with 403.
+  # Who may do what, as a table: one row for each route of the API below the organization.
   #
-  # A row: kind of client, verbs, path below the organization, and a condition on the request
-  # (a method of Conditions) where the path alone does not tell. In a path `*` is any one
-  # segment, `**` any number of them, `:self` the name of the client that asks.
-  # HEAD counts as GET.
+  # A row holds, for each kind of client, the verbs that it may use, each with a condition
+  # (Conditions) where the path alone does not tell. In a path `*` is any one segment and `:self` the
+  # name of the client that asks. The first row that has the path and speaks of the kind decides.
+  # HEAD counts as GET. What no row allows is refused with 403; only an administrator learns
+  # whether a route exists (404) and which verbs it has (405).
   class Authorization
-    Row = Struct.new(:kind, :verbs, :path, :condition) do
-      def allows?(request)
-        kind == request.identity.kind && verbs.include?(request.verb) && matches?(request) &&
-          (condition.nil? || Conditions.public_send(condition, request))
+    # What conditions look at. path: segments below the organization; document: the parsed body,
+    # nil where there is none; current: answers the parsed object at the path as it is now, or nil.
+    Request = Struct.new(:identity, :verb, :path, :document, :current, keyword_init: true) do
+      # Whether it changes anything if it is made again: searches only read, a file is named by the sum
+      # of its content, and a part of an archive by its place in it.
+      def write?
+        verb != 'GET' && !%w(search file_store).include?(path.first) && path.first(2) != %w(_snapshot parts)
       end
+    end
 
-      private
-
+    # rights: kind => { verb => name of a condition, or nil }.
+    Row = Struct.new(:path, :rights) do
       def matches?(request)
-        wanted = path.split('/')
-        given = request.path
-        return false unless wanted.last == '**' ? given.size >= wanted.size - 1 : given.size == wanted.size
-
-        wanted.zip(given).all? do |want, have|
-          want == '*' || want == '**' || have == (want == ':self' ? request.identity.name : want)
+        segments.size == request.path.size && segments.zip(request.path).all? do |want, have|
+          want == '*' || have == (want == ':self' ? request.identity.name : want)
         end
       end
-    end
 
-    # What the rows look at. path: segments below the organization; document: the parsed body,
-    # nil where there is none.
-    Request = Struct.new(:identity, :verb, :path, :document, keyword_init: true)
-
-    # Conditions on the document of a request.
-    module Conditions
-      module_function
-
-      # A new client that is neither a validator nor an administrator.
-      def plain_client?(request)
-        [nil, false].include?(request.document['validator']) && [nil, false].include?(request.document['admin'])
-      end
-
-      # The document is about the client that asks: its node has its own name.
-      def about_itself?(request)
-        request.document['name'] == request.identity.name
+      def segments
+        @segments ||= path.split('/').freeze
       end
     end
 
-    def self.row(kind, verbs, path, condition = nil)
-      Row.new(kind, verbs.split, path, condition).freeze
+    def self.row(path, **rights)
+      Row.new(path, rights.transform_values { |verbs| verbs.is_a?(Hash) ? verbs : verbs.split.to_h { |verb| [verb, nil] } })
     end
-    private_class_method :row
 
+    # (*): stricter than the defaults of Chef Infra Server. chef-client needs none of what is missing.
     TABLE = [
-      row(:admin, 'GET POST PUT DELETE', '**'),
+      # Identities and their keys. A validator does one thing; (*) a client reads itself only, and
+      # neither changes nor deletes itself: it cannot become an administrator.
+      row('clients', admin: 'GET POST', validator: { 'POST' => :plain_client }),
+      row('clients/:self', client: 'GET'),
+      row('clients/*', admin: 'GET PUT DELETE'),
+      row('clients/:self/keys', client: { 'GET' => nil, 'POST' => :brings_public_key }),
+      row('clients/*/keys', admin: 'GET POST'),
+      row('clients/:self/keys/*', client: { 'GET' => nil, 'PUT' => :replaces_another_key, 'DELETE' => :another_key }),
+      row('clients/*/keys/*', admin: 'GET PUT DELETE'),
+      row('principals/*', admin: 'GET'), # (*)
 
-      row(:validator, 'POST', 'clients', :plain_client?),
+      # A node writes itself only. (*) It has its client's name, stays with its policy, stays.
+      row('nodes', admin: 'GET POST', client: { 'GET' => nil, 'POST' => :named_as_client }),
+      row('nodes/:self', client: { 'GET' => nil, 'PUT' => :keeps_its_policy }),
+      row('nodes/*', admin: 'GET PUT DELETE', client: 'GET'),
+      row('nodes/*/_identifiers', admin: 'GET'),
 
-      # What chef-client needs to converge from a policy, and to find other nodes.
-      row(:client, 'GET', 'clients/:self'),
-      row(:client, 'GET', 'nodes'),
-      row(:client, 'GET', 'nodes/*'),
-      row(:client, 'POST', 'nodes', :about_itself?),
-      row(:client, 'PUT', 'nodes/:self', :about_itself?),
-      row(:client, 'GET', 'policies/**'),
-      row(:client, 'GET', 'policy_groups/**'),
-      row(:client, 'GET', 'cookbook_artifacts/**'),
-      row(:client, 'GET', 'file_store/checksums/*'),
-      row(:client, 'GET POST', 'search/*'),
+      # What a converge reads.
+      row('policies', admin: 'GET', client: 'GET'),
+      row('policies/*', admin: 'GET DELETE', client: 'GET'),
+      row('policies/*/revisions', admin: 'POST'),
+      row('policies/*/revisions/*', admin: 'GET DELETE', client: 'GET'),
+      row('policy_groups', admin: 'GET', client: 'GET'),
+      row('policy_groups/*', admin: 'GET DELETE', client: 'GET'),
+      row('policy_groups/*/policies/*', admin: 'GET PUT DELETE', client: 'GET'),
+      row('cookbook_artifacts', admin: 'GET', client: 'GET'),
+      row('cookbook_artifacts/*', admin: 'GET', client: 'GET'),
+      row('cookbook_artifacts/*/*', admin: 'GET PUT DELETE', client: 'GET'),
+      row('file_store/checksums/*', admin: 'GET PUT', client: 'GET'),
+      row('sandboxes', admin: 'POST'),
+      row('sandboxes/*', admin: 'PUT'),
+      row('search', admin: 'GET'),
+      row('search/node', admin: 'GET POST', client: 'GET POST'),
+      row('search/*', admin: 'GET POST'), # (*) other indexes hold clients and data bags
 
-      # Not served: the answer is 404, which makes chef-client go on without; 403 would be reported.
-      row(:client, 'GET', 'required_recipe'),
-      row(:client, 'POST', 'data-collector'),
-      row(:client, 'POST', 'reports/nodes/:self/runs'),
+      # (*) Secrets are kept elsewhere, and so is whatever looks like one.
+      row('data', admin: 'GET POST'),
+      row('data/*', admin: 'GET POST DELETE'),
+      row('data/*/*', admin: 'GET PUT DELETE'),
+
+      # Run lists without policies.
+      row('roles', admin: 'GET POST', client: 'GET'),
+      row('roles/*', admin: 'GET PUT DELETE', client: 'GET'),
+      row('roles/*/environments', admin: 'GET', client: 'GET'),
+      row('roles/*/environments/*', admin: 'GET', client: 'GET'),
+      row('environments', admin: 'GET POST', client: 'GET'),
+      row('environments/*', admin: 'GET PUT DELETE', client: 'GET'),
+      row('environments/*/cookbooks', admin: 'GET', client: 'GET'),
+      row('environments/*/cookbooks/*', admin: 'GET', client: 'GET'),
+      row('environments/*/cookbook_versions', admin: 'POST', client: 'POST'),
+      row('environments/*/nodes', admin: 'GET', client: 'GET'),
+      row('environments/*/recipes', admin: 'GET', client: 'GET'),
+      row('environments/*/roles/*', admin: 'GET', client: 'GET'),
+      row('cookbooks', admin: 'GET', client: 'GET'),
+      row('cookbooks/*', admin: 'GET', client: 'GET'),
+      row('cookbooks/*/*', admin: 'GET PUT DELETE', client: 'GET'),
+      row('universe', admin: 'GET'),
+      row('controls', admin: 'GET POST'),
+
+      # To be read only: rights are this table and there are no users, so a change that is accepted
+      # would be believed. (*) for a node's own _acl.
+      row('', admin: 'GET'),
+      row('users', admin: 'GET'),
+      row('users/*', admin: 'GET'),
+      row('users/*/keys', admin: 'GET'),
+      row('users/*/keys/*', admin: 'GET'),
+      row('association_requests', admin: 'GET'),
+      row('containers', admin: 'GET'),
+      row('containers/*', admin: 'GET'),
+      row('groups', admin: 'GET'),
+      row('groups/*', admin: 'GET'),
+      row('organization/_acl', admin: 'GET'),
+      row('organizations/_acl', admin: 'GET'),
+      row('*/*/_acl', admin: 'GET'),
+
+      # Ours: backup and restore.
+      row('_snapshot', admin: 'GET PUT'),
+      row('_snapshot/parts/*', admin: 'PUT'),
+
+      # Not served: 404 makes chef-client go on without, where 403 would be reported.
+      row('required_recipe', admin: 'GET', client: 'GET'),
+      row('data-collector', admin: 'POST', client: 'POST'),
+      row('reports/nodes/:self/runs', client: 'POST'),
+      row('reports/nodes/*/runs', admin: 'POST'),
     ].freeze
 
     def initialize(table = TABLE)
@@ -80,9 +131,27 @@ module ChefApi
 
     # Raises Refused unless a row allows the request.
     def call(request)
-      return if @table.any? { |row| row.allows?(request) }
+      rights = @table.find { |row| row.rights.key?(request.identity.kind) && row.matches?(request) }&.rights
+      verbs = rights && rights[request.identity.kind]
+      return refuse(request, verbs) unless verbs&.key?(request.verb)
 
-      raise Refused.new(403, "#{request.identity.kind} '#{request.identity.name}' may not #{request.verb} #{request.path.join('/')}")
+      condition = verbs[request.verb]
+      return if condition.nil? || Conditions.public_send(condition, request)
+
+      raise Refused.new(403, "#{words(request)}: #{Conditions::REASONS.fetch(condition)}")
+    end
+
+    private
+
+    def refuse(request, verbs)
+      raise Refused.new(403, words(request)) unless request.identity.kind == :admin
+      raise Refused.new(404, "no such route: #{request.path.join('/')}") if verbs.nil?
+
+      raise Refused.new(405, "#{request.path.join('/')} answers #{verbs.keys.join(', ')} only")
+    end
+
+    def words(request)
+      "#{request.identity.kind} '#{request.identity.name}' may not #{request.verb} #{request.path.join('/')}"
     end
   end
 end

@@ -8,6 +8,8 @@ require_relative 'authorization'
 require_relative 'backend'
 require_relative 'identities'
 require_relative 'output'
+require_relative 'records'
+require_relative 'replays'
 require_relative 'snapshots'
 require_relative 'store'
 
@@ -20,6 +22,10 @@ module ChefApi
     HOST = '127.0.0.1'.freeze
     # Measured on two cores (docs/adr/0012): Ruby runs one at a time, so more only wait for one another.
     THREADS = 4
+    # Seconds of silence in the middle of a request, which nginx sends whole.
+    HALF_REQUEST_S = 5
+    # Longer than nginx keeps an idle connection: the side that sends should be the one that ends it.
+    IDLE_S = 75
 
     def initialize(settings, output: $stdout)
       @settings = settings
@@ -41,8 +47,20 @@ module ChefApi
       backend = Snapshots.new(Backend.new(store, organization), store, organization: organization, seeds: seeds)
       identities = Identities.new(store, organization)
       seed(identities)
-      App.new(organization: organization, backend: backend, authorization: Authorization.new, log: method(:log),
-              authentication: Authentication.new(identities, clock_skew_s: @settings.fetch('clock_skew_s')))
+      App.new(organization: organization, backend: backend, records: Records.new(store, organization), log: method(:log),
+              authentication: authentication(identities), authorization: authorization, replays: replays)
+    end
+
+    def authentication(identities)
+      Authentication.new(identities, clock_skew_s: @settings.fetch('clock_skew_s'))
+    end
+
+    def authorization
+      Authorization.new
+    end
+
+    def replays
+      Replays.new(File.join(@settings.fetch('data_dir'), 'signatures'), window_s: 2 * @settings.fetch('clock_skew_s'))
     end
 
     private
@@ -63,7 +81,7 @@ module ChefApi
       end
     end
 
-    # One line for each request: client method path status milliseconds.
+    # One line for each request: client method path status milliseconds, and why it was refused.
     def log(entry)
       @output.puts(entry[:failure] || entry.values.join(' '))
     end
@@ -77,10 +95,16 @@ module ChefApi
         config.threads 1, THREADS
         config.workers 0
         config.environment 'production'
-        config.http_content_length_limit App::MAX_BODY
         config.quiet
         config.app application
+        limits(config)
       end
+    end
+
+    def limits(config)
+      config.http_content_length_limit App::MAX_BODY
+      config.first_data_timeout HALF_REQUEST_S
+      config.persistent_timeout IDLE_S
     end
   end
 end
