@@ -12,9 +12,9 @@ from typing import Any, Self, TypeVar
 from pydantic import ValidationError, model_validator
 
 from hubfleet.errors import SettingsError
+from hubfleet.settings_chef import ChefServer
 from hubfleet.settings_sections import (
     ChefClient,
-    ChefServer,
     Docker,
     Firewall,
     FleetSettings,
@@ -57,7 +57,13 @@ class Settings(HubView):
     @model_validator(mode="after")
     def _whole(self) -> Self:
         require_distinct(
-            **{"registry.port": self.registry.port, "chef_server.port": self.chef_server.port}
+            **{
+                "registry.port": self.registry.port,
+                "registry.push_port": self.registry.push_port,
+                "chef_server.port": self.chef_server.port,
+                "chef_server.install.port": self.chef_server.install.port,
+                "nginx": 443,
+            }
         )
         if self.hub.authenticator == "dummy" and self.fleet.backend != "local":
             raise ValueError("hub.authenticator dummy is only for fleet.backend local")

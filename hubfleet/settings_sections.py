@@ -82,16 +82,6 @@ class FleetSettings(Section):
     local: LocalFleet
 
 
-class ChefServer(Section):
-    """The Chef API."""
-
-    mode: Literal["embedded"] = Field(description="embedded: the API that this project serves.")
-    organization: str = Field(description="Organization in the API's URL.")
-    port: Port = Field(description="Port of the API on the loopback, behind nginx.")
-    data_dir: AbsolutePath = Field(description="Where the API keeps its data.")
-    clock_skew_s: Seconds = Field(description="A signature may be so many seconds old or early.")
-
-
 class Registry(Section):
     """The image registry on the Chef server's machine."""
 

@@ -120,12 +120,43 @@ NONSENSE = {
     "pool": (LOCAL, "docker.address_pool.size", 12, "wider than the pool"),
     "ports": (LOCAL, "fleet.local.chef_port", 8443, "https_port and chef_port are both 8443"),
     "same node": (LOCAL, "registry.port", 8889, "registry.port and chef_server.port are both 8889"),
+    "a port of nginx": (LOCAL, "chef_server.install.port", 443, "install.port and nginx are both"),
+    "organization": (LOCAL, "chef_server.organization", "Hub Fleet", "name of an organization"),
+    "no package": (LOCAL, "chef_server.mode", "install", "install.package or install.source"),
+    "no server": (LOCAL, "chef_server.mode", "external", "needs external.url such as https://"),
     "path": (LOCAL, "storage.homes", "srv/homes", "expected an absolute path"),
     "zone": (LOCAL, "fleet.zone", "Hub_Fleet", "expected a DNS name"),
     "nfs": (LOCAL, "storage.type", "nfs4", "type nfs4 needs nfs.server"),
     "oidc": (LOCAL, "hub.authenticator", "oidc", "needs oauth.callback_url, oauth.authorize_url"),
     "dummy": (LOCAL, "fleet.backend", "aws", "dummy is only for fleet.backend local"),
 }
+
+
+MODES = {
+    "a package": ("install", {"package": "cinc-server-core"}, ""),
+    "a file": ("install", {"source": "/srv/x.deb", "sha256": "a" * 64}, ""),
+    "both": ("install", {"package": "a", "source": "/x.deb"}, "either install.package or"),
+    "no URL": ("install", {"source": "http://x/x.deb", "sha256": "a" * 64}, "neither an https"),
+    "no sum": ("install", {"source": "https://x/x.deb", "sha256": "a"}, "64 hexadecimal digits"),
+    "a server": ("external", {"url": "https://chef.example.org:8443"}, ""),
+    "a path": ("external", {"url": "https://chef.example.org/x"}, "external.url such as"),
+    "no TLS": ("external", {"url": "http://chef.example.org"}, "external.url such as"),
+    "nobody": ("external", {"url": "https://x.org", "operator": ""}, "needs external.operator"),
+}
+
+
+@pytest.mark.parametrize("case", MODES)
+def test_each_chef_server_mode_needs_what_is_its_own(checkout: Checkout, case: str) -> None:
+    mode, values, words = MODES[case]
+    checkout.set(LOCAL, "default_attributes.chef_server.mode", mode)
+    for key, value in values.items():
+        checkout.set(LOCAL, f"default_attributes.chef_server.{mode}.{key}", value)
+    if not words:
+        assert settings.load("local", checkout.root).chef_server.mode == mode
+        return
+    with pytest.raises(SettingsError) as raised:
+        settings.load("local", checkout.root)
+    assert words in raised.value.message
 
 
 @pytest.mark.parametrize("case", NONSENSE)

@@ -112,6 +112,19 @@ CASES = {
     "too large": value(
         LOCAL, f"{DEFAULT}.hub.port", 70000, f"{DEFAULT}.hub.port: 70000 is more than 65535"
     ),
+    "unknown mode": value(
+        LOCAL,
+        f"{DEFAULT}.chef_server.mode",
+        "externl",
+        f"{DEFAULT}.chef_server.mode: 'externl' is none of 'embedded', 'install', 'external'"
+        " (did you mean 'external'?)",
+    ),
+    "unknown key of a mode": value(
+        LOCAL,
+        f"{DEFAULT}.chef_server.install.sha",
+        "",
+        f"{DEFAULT}.chef_server.install.sha: unknown key (did you mean 'sha256'?)",
+    ),
     "tag by hand": value(
         HUB,
         f"{DEFAULT}.images.hub.tag",

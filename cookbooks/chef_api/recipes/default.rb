@@ -1,7 +1,8 @@
 #
-# The embedded Chef API behind nginx, with the two clients that a deployment starts from.
+# The embedded Chef API behind nginx, with the two clients that a deployment starts from; nothing in the
+# other modes, in which the server is another one.
 #
-raise "chef_server.mode '#{node['chef_server']['mode']}' is not supported: use 'embedded'" unless node['chef_server']['mode'] == 'embedded'
+return unless node['chef_server']['mode'] == 'embedded'
 
 secrets = Hubfleet::Secrets.for(node)
 

@@ -47,8 +47,10 @@ describe 'chef_api::default' do
                                                   request_timeout_s: 10, max_body_size: '10m')
   end
 
-  it 'refuses a mode that it cannot serve' do
-    runner = runner_for('chef_server') { |node| node.default['chef_server']['mode'] = 'external' }
-    expect { runner.converge('chef_api::default') }.to raise_error(/chef_server.mode 'external'/)
+  %w(install external).each do |mode|
+    it "does nothing in mode #{mode}" do
+      other = runner_for('chef_server', step_into: 'chef_api_service') { |node| node.default['chef_server']['mode'] = mode }
+      expect(other.converge('chef_api::default').resource_collection.to_a).to be_empty
+    end
   end
 end
