@@ -2,6 +2,7 @@
 
 import re
 import stat
+from pathlib import PurePosixPath
 from typing import Any
 
 import pytest
@@ -20,6 +21,8 @@ CHEFS_OWN = ("audit", "chef-vault")
 
 PUBLIC = ("tls_crt", "operator_public_key", "bootstrap_public_key")
 """What lies among the secrets and is none."""
+
+METRICS = "/var/lib/hubfleet/metrics/converge.prom"
 
 SWARM_GOSSIP = 7946
 """Port of the engine's node-to-node gossip; it cannot be changed."""
@@ -54,6 +57,58 @@ def test_another_converge_changes_nothing(report: dict[str, Any]) -> None:
     assert report["status"] == "success", report
     assert (report["updated"], report["updated_resources"]) == (0, [])
     assert (report["failed_resource"], report["exception"]) == (None, None)
+
+
+def test_the_converge_is_a_metric_for_the_textfile_collector(
+    node: Subject, report: dict[str, Any]
+) -> None:
+    found = metrics(node)
+    info = "hubfleet_converge_info{" + ",".join(
+        f'{label}="{report[key]}"'
+        for label, key in (
+            ("policy_name", "policy_name"),
+            ("policy_group", "policy_group"),
+            ("revision", "policy_revision"),
+        )
+    )
+    assert found.pop(info + "}") == 1
+    ended = report["ended"]["timestamp"]
+    assert found == {
+        "hubfleet_converge_last_run_timestamp_seconds": ended,
+        "hubfleet_converge_last_success_timestamp_seconds": ended,
+        "hubfleet_converge_success": 1,
+        "hubfleet_converge_duration_seconds": report["seconds"],
+        'hubfleet_converge_resources{state="total"}': report["total"],
+        'hubfleet_converge_resources{state="updated"}': 0,
+        'hubfleet_converge_resources{state="failed"}': 0,
+    }
+    assert report["total"] > 10
+    # The collector belongs to another user.
+    assert _mode(node, METRICS) == 0o644
+    assert node.run("ls", str(PurePosixPath(METRICS).parent)).split() == ["converge.prom"]
+
+
+@pytest.mark.kitchen
+def test_a_run_that_dies_before_its_handlers_counts_as_failed(
+    node: Subject, report: dict[str, Any]
+) -> None:
+    # In Kitchen there is no client.rb, so that no handler is ever configured.
+    kept = [REPORT, METRICS]
+    for file in kept:
+        node.run("cp", "--archive", file, f"{file}.kept")
+    try:
+        assert node.try_run("systemctl", "start", "chef-client.service").rc != 0
+        found = node.json(REPORT)
+        assert (found["status"], found["last_success"]) == ("failed", report["last_success"])
+        assert "before it could report (exit-code" in found["exception"]
+        samples = metrics(node)
+        assert samples["hubfleet_converge_success"] == 0
+        good = samples["hubfleet_converge_last_success_timestamp_seconds"]
+        assert good == report["last_success"]["timestamp"]
+    finally:
+        for file in kept:
+            node.run("mv", f"{file}.kept", file)
+        node.run("systemctl", "reset-failed", "chef-client.service")
 
 
 def test_the_converge_was_of_the_committed_policy(node: Subject, report: dict[str, Any]) -> None:
@@ -158,6 +213,12 @@ def test_the_chef_servers_certificate_verifies_with_the_deployments_ca_alone(nod
     ca = "/etc/chef/trusted_certs/hubfleet-ca.crt"
     node.run("curl", "--silent", "--fail", "--cacert", ca, url)
     assert node.try_run("curl", "--silent", "--fail", url).rc == 60
+
+
+def metrics(node: Subject) -> dict[str, float]:
+    """Return the samples of the node's metrics by their name and labels."""
+    lines = [line for line in node.run("cat", METRICS).splitlines() if not line.startswith("#")]
+    return {line.rpartition(" ")[0]: float(line.rpartition(" ")[2]) for line in lines}
 
 
 def printable(node: Subject, command: str) -> str:

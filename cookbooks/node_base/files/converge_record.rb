@@ -1,30 +1,21 @@
 require 'chef/handler'
-require 'fileutils'
-require 'json'
-require 'securerandom'
 require 'time'
+require_relative 'converge_outcome'
 
 module Hubfleet
-  # Report and exception handler of chef-client: leaves the outcome of the last run in
-  # one JSON file, replaced as a whole, for whoever asks what state the node is in.
+  # Report and exception handler of chef-client: leaves the outcome of the last run for whoever asks
+  # what state the node is in.
   class ConvergeRecord < Chef::Handler
-    PATH = '/var/lib/hubfleet/last-converge.json'.freeze
     # An exception can carry the whole output of a command.
     MAX_TEXT = 2000
 
-    def initialize(path = PATH)
+    def initialize(outcome = ConvergeOutcome.new)
       super()
-      @path = path
+      @outcome = outcome
     end
 
     def report
-      FileUtils.mkdir_p(File.dirname(@path))
-      temporary = "#{@path}.#{SecureRandom.hex(6)}.tmp"
-      File.open(temporary, File::WRONLY | File::CREAT | File::EXCL, 0o644) do |file|
-        file.write(JSON.pretty_generate(document))
-        file.fsync
-      end
-      File.rename(temporary, @path)
+      @outcome.write(document)
     end
 
     private
@@ -37,9 +28,11 @@ module Hubfleet
         'policy_group' => Chef::Config[:policy_group],
         'policy_revision' => node && node['policy_revision'],
         'started' => start_time.utc.iso8601,
-        'seconds' => elapsed_time.round(1),
+        'seconds' => ConvergeOutcome.process_age.round(1),
+        'total' => records.count { |record| record.nesting_level.zero? },
         'updated' => names.size,
         'updated_resources' => names,
+        'failed' => records.count { |record| record.status == :failed && record.nesting_level.zero? },
         'failed_resource' => failed_name,
         'exception' => exception && "#{exception.class}: #{exception.message}"[0, MAX_TEXT],
       }

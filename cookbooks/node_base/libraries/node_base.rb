@@ -2,7 +2,10 @@ require 'openssl'
 
 # Constants and unit files of this cookbook.
 module NodeBase
-  HANDLER = '/usr/local/lib/hubfleet/converge_record.rb'.freeze
+  LIBRARY = '/usr/local/lib/hubfleet'.freeze
+  HANDLER = "#{LIBRARY}/converge_record.rb".freeze
+  # What HANDLER requires, and what records a run in which it never came to work; with their modes.
+  HANDLER_FILES = { 'converge_outcome.rb' => '0644', 'converge_record.rb' => '0644', 'converge_ended' => '0755' }.freeze
   # The authorities that this node trusts to vouch for the Chef server, the registry and the hub.
   CA_FILE = '/etc/chef/trusted_certs/hubfleet-ca.crt'.freeze
 
@@ -29,6 +32,7 @@ module NodeBase
     raise "the secret ca_crt holds no certificate: #{e.message}"
   end
 
+  # However a run ends, killed ones included, ExecStopPost sees to it that it is recorded.
   def service_unit(command)
     {
       'Unit' => {
@@ -38,7 +42,8 @@ module NodeBase
         'ConditionPathExists' => "!#{HOLD}",
       },
       # What chef-client ends with when it asks for a reboot or was told to stop is no failure.
-      'Service' => { 'Type' => 'oneshot', 'ExecStart' => command, 'SuccessExitStatus' => '3 213 35 37 41' },
+      'Service' => { 'Type' => 'oneshot', 'ExecStart' => command, 'ExecStopPost' => "#{LIBRARY}/converge_ended",
+                     'SuccessExitStatus' => '3 213 35 37 41' },
     }
   end
 

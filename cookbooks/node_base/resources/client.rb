@@ -42,15 +42,17 @@ end
 action_class do
   # For this run too: a first run knows no handler from its client.rb.
   def install_handler
-    directory ::File.dirname(NodeBase::HANDLER) do
+    directory NodeBase::LIBRARY do
       mode '0755'
       recursive true
     end
 
-    cookbook_file NodeBase::HANDLER do
-      cookbook 'node_base'
-      source 'converge_record.rb'
-      mode '0644'
+    NodeBase::HANDLER_FILES.each do |name, permissions|
+      cookbook_file "#{NodeBase::LIBRARY}/#{name}" do
+        cookbook 'node_base'
+        source name
+        mode permissions
+      end
     end
 
     chef_handler 'Hubfleet::ConvergeRecord' do

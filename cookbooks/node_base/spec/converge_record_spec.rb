@@ -17,6 +17,10 @@ describe Hubfleet::ConvergeRecord do
   let(:events) { Chef::EventDispatch::Dispatcher.new }
   let(:node) { Chef::Node.new.tap { |node| node.automatic['policy_revision'] = 'abc' } }
 
+  def outcome
+    Hubfleet::ConvergeOutcome.new(record: @path, metrics: "#{File.dirname(@path)}/converge.prom", environment: {})
+  end
+
   # A run of chef-client with these resources, whose record is returned.
   def record(exception: nil, &recipe)
     collection = Chef::ActionCollection.new(events)
@@ -28,7 +32,7 @@ describe Hubfleet::ConvergeRecord do
     status.start_clock
     status.stop_clock
     status.exception = exception
-    described_class.new(@path).run_report_unsafe(status)
+    described_class.new(outcome).run_report_unsafe(status)
     JSON.parse(File.read(@path))
   end
 
@@ -38,7 +42,7 @@ describe Hubfleet::ConvergeRecord do
         %w(new new).each { |name| Chef::Resource::Directory.new("#{directory}/#{name}", context).run_action(:create) }
       end
     end
-    expect(written).to include('status' => 'success', 'updated' => 1, 'updated_resources' => [match(%r{directory\[.*/new\]})],
+    expect(written).to include('status' => 'success', 'total' => 2, 'updated' => 1, 'failed' => 0, 'updated_resources' => [match(%r{directory\[.*/new\]})],
                                'policy_revision' => 'abc', 'failed_resource' => nil, 'exception' => nil)
   end
 
@@ -49,19 +53,19 @@ describe Hubfleet::ConvergeRecord do
     rescue StandardError => e
       error = e
     end
-    expect([error.nil?, written]).to match([false, include('status' => 'failed', 'failed_resource' => 'directory[/proc/none/at/all]')])
+    expect([error.nil?, written]).to match([false, include('status' => 'failed', 'failed' => 1, 'failed_resource' => 'directory[/proc/none/at/all]')])
     expect(written['exception'].length).to eq(described_class::MAX_TEXT)
   end
 
   it 'records a run that failed before its first resource' do
     status = Chef::RunStatus.new(nil, events).tap(&:start_clock).tap(&:stop_clock)
     status.exception = RuntimeError.new('no policy')
-    described_class.new(@path).run_report_unsafe(status)
+    described_class.new(outcome).run_report_unsafe(status)
     expect(JSON.parse(File.read(@path))).to include('status' => 'failed', 'updated' => 0, 'exception' => 'RuntimeError: no policy')
   end
 
   it 'leaves nothing but the record' do
     2.times { record }
-    expect(Dir.children(File.dirname(@path))).to eq([File.basename(@path)])
+    expect(Dir.children(File.dirname(@path))).to contain_exactly(File.basename(@path), 'converge.prom')
   end
 end

@@ -83,8 +83,16 @@ describe 'node_base::default' do
   end
 
   it 'records this run and the ones to come' do
+    expect(run).to create_cookbook_file('/usr/local/lib/hubfleet/converge_outcome.rb')
     expect(run).to create_cookbook_file('/usr/local/lib/hubfleet/converge_record.rb')
     expect(run).to enable_chef_handler('Hubfleet::ConvergeRecord')
+  end
+
+  it 'sees to it that a run which dies early is recorded' do
+    expect(run).to create_cookbook_file('/usr/local/lib/hubfleet/converge_ended').with(mode: '0755')
+    expect(run).to create_systemd_unit('chef-client.service').with(
+      content: include('Service' => include('ExecStopPost' => '/usr/local/lib/hubfleet/converge_ended'))
+    )
   end
 
   it 'lets a timer that is up to date run on' do
