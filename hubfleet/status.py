@@ -1,22 +1,35 @@
 """What a deployment is now: machines, policies, the Swarm, the hub, certificates."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from hubfleet import holds, identity, images, swarm
+from hubfleet import converge_health, holds, identity, images, inventory, swarm
 from hubfleet.clients.web import get_json
 from hubfleet.console import Console
-from hubfleet.converge import read_report
+from hubfleet.converge_health import Health, span
 from hubfleet.errors import HubfleetError
 from hubfleet.fleet.base import Fleet, Instance, Role, State
 from hubfleet.fleet.local import LocalFleet
-from hubfleet.parallel import run_all
-from hubfleet.settings import load
+from hubfleet.inventory import Inventory
+from hubfleet.settings import Settings, load
 from hubfleet.state import Deployment
 
 WATCH_S = 2.0
+
+COLUMNS = (
+    "node",
+    "role",
+    "state",
+    "address",
+    "revision",
+    "swarm",
+    "converged",
+    "took",
+    "updated",
+    "failed",
+)
 
 
 def fleet_of(deployment: Deployment) -> LocalFleet:
@@ -25,15 +38,22 @@ def fleet_of(deployment: Deployment) -> LocalFleet:
     return LocalFleet(deployment, settings, images.reference("node", deployment.root))
 
 
-def status(deployment: Deployment, fleet: Fleet) -> dict[str, Any]:
-    """Return everything as one JSON object; what does not answer is null or says its problem."""
+def status(
+    deployment: Deployment, fleet: Fleet, settings: Settings | None = None
+) -> dict[str, Any]:
+    """Return everything as one JSON object; what does not answer is null or says its problem.
+
+    The settings are read where they are not given.
+    """
+    settings = settings or load(deployment.environment, deployment.root)
     instances = fleet.list()
-    reports = run_all(lambda instance: _report(fleet, instance), instances)
+    healths = converge_health.examine(fleet, instances, settings)
+    known = inventory.look(deployment)
     held = holds.read_all(fleet, instances)
     nodes = [
-        _node(instance, {} if isinstance(report, HubfleetError) else report)
-        | {"held": asdict(held[instance.id]) if instance.id in held else None}
-        for instance, report in zip(instances, reports, strict=True)
+        _node(i, healths[i.id], known.nodes.get(i.id))
+        | {"held": asdict(held[i.id]) if i.id in held else None}
+        for i in instances
     ]
     hub = next((i for i in instances if i.role is Role.HUB and i.state is State.RUNNING), None)
     return {
@@ -41,6 +61,12 @@ def status(deployment: Deployment, fleet: Fleet) -> dict[str, Any]:
         "environment": deployment.environment,
         "url": deployment.url,
         "nodes": nodes,
+        "chef": {
+            "problem": known.problem,
+            "missing": known.missing(_running(instances)),
+            "strays": known.strays(i.id for i in instances),
+        },
+        "problems": problems(instances, healths, known),
         "swarm": _swarm(fleet, hub),
         "hub": _hub(deployment, fleet, hub),
         "certificates": [
@@ -64,7 +90,7 @@ def show(console: Console, found: dict[str, Any]) -> None:
     console.out("")
     members = {member["hostname"]: member for member in found["swarm"]}
     console.table(
-        ("node", "role", "state", "address", "revision", "swarm", "last converge", "updated"),
+        COLUMNS,
         [_row(node, members.get(node["id"])) for node in found["nodes"]],
     )
     for node in found["nodes"]:
@@ -73,6 +99,8 @@ def show(console: Console, found: dict[str, Any]) -> None:
             console.out(
                 f"{node['role']} {node['id']} is {hold.words}; its timer does not converge it"
             )
+    for problem in found["problems"]:
+        console.out(f"problem: {problem}")
     console.out("")
     console.table(
         ("certificate", "ends", "days left"),
@@ -89,11 +117,28 @@ def watch(console: Console, look: Callable[[], dict[str, Any]]) -> None:
         time.sleep(WATCH_S)
 
 
-def _report(fleet: Fleet, instance: Instance) -> dict[str, Any]:
-    return read_report(fleet, instance) if instance.state is State.RUNNING else {}
+def problems(
+    instances: Sequence[Instance], healths: Mapping[str, Health], known: Inventory
+) -> list[str]:
+    """Return a sentence for each node that is overdue, unknown to Chef, or without a machine."""
+    found = [f"{i.role} {i.id} {healths[i.id].problem}" for i in instances if healths[i.id].problem]
+    if known.problem:
+        found.append(f"the inventory is not known: {known.problem}")
+    missing = known.missing(_running(instances))
+    found += [
+        f"{i.role} {i.id} is no node of the Chef server" for i in instances if i.id in missing
+    ]
+    strays = known.strays(i.id for i in instances)
+    found += [f"Chef node {name} has no machine: ./invoke deploy removes it" for name in strays]
+    return found
 
 
-def _node(instance: Instance, report: dict[str, Any]) -> dict[str, Any]:
+def _running(instances: Sequence[Instance]) -> list[str]:
+    return [instance.id for instance in instances if instance.state is State.RUNNING]
+
+
+def _node(instance: Instance, health: Health, known: dict[str, Any] | None) -> dict[str, Any]:
+    report, of_chef = health.report, known or {}
     return {
         "id": instance.id,
         "name": instance.name,
@@ -101,10 +146,13 @@ def _node(instance: Instance, report: dict[str, Any]) -> dict[str, Any]:
         "state": instance.state.value,
         "address": instance.address,
         "launched_at": instance.launched_at.isoformat(),
-        "policy_name": report.get("policy_name"),
-        "policy_group": report.get("policy_group"),
-        "policy_revision": report.get("policy_revision"),
+        "policy_name": report.get("policy_name") or of_chef.get("policy_name"),
+        "policy_group": report.get("policy_group") or of_chef.get("policy_group"),
+        "policy_revision": report.get("policy_revision") or of_chef.get("policy_revision"),
+        "in_chef": known is not None,
         "last_converge": report or None,
+        "converged_s_ago": health.age_s,
+        "problem": health.problem,
     }
 
 
@@ -153,6 +201,16 @@ def _row(node: dict[str, Any], member: dict[str, Any] | None) -> list[object]:
         node["address"] or None,
         (node["policy_revision"] or "")[:10] or None,
         in_swarm,
-        f"{report['status']} {report['started']}" if report else None,
+        _last(report, node["converged_s_ago"]),
+        None if report.get("seconds") is None else f"{float(report['seconds']):.0f} s",
         report.get("updated"),
+        report.get("failed"),
     ]
+
+
+def _last(report: dict[str, Any], age_s: int | None) -> str | None:
+    """Say how the last converge came out, and how long ago the last good one was."""
+    if not report:
+        return None
+    ago = "never" if age_s is None else f"{span(age_s)} ago"
+    return ago if report["status"] == "success" else f"failed, good {ago}"

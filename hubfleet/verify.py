@@ -11,16 +11,17 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from hubfleet import destroy, doctor, verified
+from hubfleet import converge_health, destroy, doctor, inventory, verified
 from hubfleet.clients import process
 from hubfleet.console import Console
 from hubfleet.deploy import deploy
 from hubfleet.errors import CommandError, HubfleetError
 from hubfleet.fleet.base import Instance, State
+from hubfleet.fleet.local import LocalFleet
 from hubfleet.probe import probe_isolation
 from hubfleet.settings import ROOT, load
 from hubfleet.state import SHARED_LOGS, Deployment
-from hubfleet.status import fleet_of
+from hubfleet.status import fleet_of, problems
 from hubfleet.students import address, student
 
 NODE_TIMEOUT_S = 300
@@ -61,7 +62,10 @@ def verify(deployment: Deployment, console: Console) -> list[Finding]:
     verified.require_free(deployment, fleet, machines)
     findings = []
     strange = verified.strangers(deployment)
-    console.plan(len(machines) + 1)
+    console.plan(len(machines) + 2)
+    with console.stage("inventory and last converges") as stage:
+        findings.append(_inventory(deployment, fleet))
+        stage.ok = not findings[-1].problems
     for machine in machines:
         with console.stage(f"{machine.role} {machine.id}") as stage:
             if problem := strange.get(machine.role):
@@ -85,14 +89,14 @@ def node(deployment: Deployment, machine: Instance, console: Console) -> Finding
     started = time.monotonic()
     environment = {"HUBFLEET_SUITE": machine.role, "HUBFLEET_ENVIRONMENT": deployment.environment}
     argv = ["tests/integration", f"--hosts=docker://{machine.name}"]
-    problems = []
+    wrong = []
     try:
         log = deployment.log_file(f"verify-{machine.id}")
         _pytest(argv, environment, log, NODE_TIMEOUT_S)
     except CommandError as error:
         console.quote(error.output)
-        problems = [f"{error.message}; {error.hint}"]
-    return Finding(f"{machine.role} {machine.id}", time.monotonic() - started, problems)
+        wrong = [f"{error.message}; {error.hint}"]
+    return Finding(f"{machine.role} {machine.id}", time.monotonic() - started, wrong)
 
 
 def as_json(findings: Sequence[Finding]) -> dict[str, Any]:
@@ -136,6 +140,15 @@ def _bad(findings: Sequence[Finding]) -> list[str]:
     return [finding.subject for finding in findings if finding.problems]
 
 
+def _inventory(deployment: Deployment, fleet: LocalFleet) -> Finding:
+    """Compare Chef's nodes with the machines, and ask these when they converged last."""
+    started = time.monotonic()
+    instances = fleet.list()
+    healths = converge_health.examine(fleet, instances, fleet.settings)
+    found = problems(instances, healths, inventory.look(deployment))
+    return Finding("inventory", time.monotonic() - started, found)
+
+
 def _pytest(
     arguments: Sequence[str], environment: dict[str, str], log: Path, timeout: float
 ) -> None:
@@ -154,7 +167,7 @@ async def _students(deployment: Deployment, machines: Sequence[Instance]) -> lis
     """Two students run a cell each; the first one's kernel then probes what it can reach."""
     started = time.monotonic()
     settings = load(deployment.environment, deployment.root)
-    problems: list[str] = []
+    wrong: list[str] = []
     reached = ["was not probed, because the students failed"]
     try:
         async with AsyncExitStack() as stack:
@@ -165,16 +178,16 @@ async def _students(deployment: Deployment, machines: Sequence[Instance]) -> lis
                 await (await who.login()).start()
                 stack.push_async_callback(who.stop)
                 if (answer := await who.run(CELL)) != ANSWER:
-                    problems.append(f"{who.name}: `{CELL}` printed {answer!r}, not {ANSWER}")
+                    wrong.append(f"{who.name}: `{CELL}` printed {answer!r}, not {ANSWER}")
             cells = time.monotonic()
             nodes = [machine.address for machine in machines]
             others = [await address(people[1])]
             reached = await probe_isolation(people[0], settings, nodes, others)
     except Exception as error:  # whatever stops a student is what was to be found
-        problems.append(f"{type(error).__name__}: {error}")
+        wrong.append(f"{type(error).__name__}: {error}")
         cells = time.monotonic()
     return [
-        Finding("students", cells - started, problems),
+        Finding("students", cells - started, wrong),
         Finding("isolation", time.monotonic() - cells, reached),
     ]
 

@@ -11,10 +11,13 @@ import pytest
 from hubfleet import swarm
 from hubfleet.clients.process import Completed
 from hubfleet.console import Console
+from hubfleet.converge_health import Health
 from hubfleet.errors import CommandError
 from hubfleet.fleet.base import Fleet, Instance, Instances, Role, State
+from hubfleet.inventory import Inventory
+from hubfleet.settings import load
 from hubfleet.state import Deployment, Ports
-from hubfleet.status import show, status
+from hubfleet.status import problems, show, status
 from hubfleet.swarm import SwarmNode, complaint
 
 BORN = datetime(2026, 1, 2, tzinfo=UTC)
@@ -30,6 +33,7 @@ REPORT = {
     "started": "2026-01-02T03:04:05Z",
     "seconds": 4.2,
     "updated": 0,
+    "last_success": {"boot_id": "boot", "uptime_s": 10.5 - 100_000, "timestamp": 0},
 }
 
 
@@ -73,6 +77,8 @@ class Machines(Fleet):
         match list(argv[:3]):
             case ["cat", *_]:
                 lines = [json.dumps(REPORT)] if instance_id == HUB.id else ["{broken"]
+            case ["sh", *_]:
+                lines = ["boot", "100.5 1.0", "1700000000"]
             case ["docker", "node", "ls"]:
                 lines = [node_line("i-h", "Ready", "Leader"), node_line("i-gone", "Down")]
             case ["docker", "service", "ls"]:
@@ -93,7 +99,7 @@ def deployment(tmp_path: Path) -> Deployment:
 
 
 def test_every_part_is_there_even_where_something_does_not_answer(deployment: Deployment) -> None:
-    found = status(deployment, Machines([CHEF, HUB]))
+    found = status(deployment, Machines([CHEF, HUB]), load("local"))
     assert [(n["id"], n["role"], n["state"]) for n in found["nodes"]] == [
         ("i-c", "chef_server", "running"),
         ("i-h", "hub", "running"),
@@ -104,7 +110,7 @@ def test_every_part_is_there_even_where_something_does_not_answer(deployment: De
 
 
 def test_the_hub_s_servers_are_the_services_that_are_not_its_own(deployment: Deployment) -> None:
-    found = status(deployment, Machines([HUB, WORKER]))
+    found = status(deployment, Machines([HUB, WORKER]), load("local"))
     assert found["hub"]["servers"] == 1
     assert found["hub"]["services"] == {"hubfleet_hub": "1/1", "hubfleet_proxy": "1/1"}
     assert found["hub"]["healthy"] is False
@@ -118,16 +124,44 @@ def test_the_hub_s_servers_are_the_services_that_are_not_its_own(deployment: Dep
 
 
 def test_without_a_hub_there_is_no_swarm(deployment: Deployment) -> None:
-    found = status(deployment, Machines([CHEF, WORKER]))
+    found = status(deployment, Machines([CHEF, WORKER]), load("local"))
     assert (found["swarm"], found["hub"]["servers"]) == ([], None)
 
 
 def test_the_table_has_a_line_for_each_machine(deployment: Deployment) -> None:
     out = io.StringIO()
-    show(Console(stdout=out), status(deployment, Machines([HUB, WORKER])))
+    show(Console(stdout=out), status(deployment, Machines([HUB, WORKER]), load("local")))
     lines = [line.split() for line in out.getvalue().splitlines()]
-    assert ["i-w", "swarm_worker", "stopped", "172.18.0.4", "-", "-", "-", "-"] in lines
+    assert ["i-w", "swarm_worker", "stopped", "172.18.0.4", *"------"] in lines
     assert [line[4:7] for line in lines if line[:1] == ["i-h"]] == [["ab" * 5, "ready,", "active"]]
+
+
+def test_an_overdue_node_is_a_problem_in_words_and_in_json(deployment: Deployment) -> None:
+    found = status(deployment, Machines([CHEF, HUB]), load("local"))
+    words = "has not converged successfully for 1 d (at most 1 h)"
+    assert [node["problem"] for node in found["nodes"]] == ["", words]
+    assert found["problems"][0] == f"hub i-h {words}"
+    out = io.StringIO()
+    show(Console(stdout=out), found)
+    assert f"problem: hub i-h {words}" in out.getvalue().splitlines()
+
+
+def test_an_inventory_that_cannot_be_had_is_said_and_nobody_is_missing_from_it(
+    deployment: Deployment,
+) -> None:
+    found = status(deployment, Machines([HUB]), load("local"))
+    assert found["chef"]["problem"]
+    assert (found["chef"]["missing"], found["chef"]["strays"]) == ([], [])
+    assert found["problems"][-1].startswith("the inventory is not known: ")
+
+
+def test_machines_and_chef_nodes_are_compared() -> None:
+    known = Inventory({"i-h": {}, "i-gone": {}})
+    fine = dict.fromkeys(("i-c", "i-h", "i-w"), Health({}))
+    assert problems([CHEF, HUB, WORKER], fine, known) == [
+        "chef_server i-c is no node of the Chef server",
+        "Chef node i-gone has no machine: ./invoke deploy removes it",
+    ]
 
 
 def test_members_whose_machines_are_gone_are_removed() -> None:
