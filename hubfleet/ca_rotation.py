@@ -84,7 +84,7 @@ class CaRotation:
         Authority.ensure(deployment.next_ca_crt, deployment.next_ca_key, name)
         old = certificates_in(deployment.ca_crt)[0]
         write_private(deployment.ca_crt, old + deployment.next_ca_crt.read_text())
-        identity.publish_authorities(deployment)
+        identity.publish_authorities(deployment, self.settings)
         self._converge()
 
     def _change_over(self) -> None:
@@ -101,7 +101,7 @@ class CaRotation:
         self._reissue()
         new = certificates_in(self.deployment.ca_crt)[0]
         write_private(self.deployment.ca_crt, new)
-        identity.publish_authorities(self.deployment)
+        identity.publish_authorities(self.deployment, self.settings)
         self._converge()
 
     def _reissue(self) -> None:

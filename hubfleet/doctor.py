@@ -10,12 +10,13 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from hubfleet import identity, images, policy
+from hubfleet import chef_rights, converge_health, identity, images, policy
+from hubfleet.chef_server import endpoint
 from hubfleet.clients import engine
 from hubfleet.console import Console
 from hubfleet.errors import HubfleetError, PreconditionError
 from hubfleet.fleet.capabilities import NEEDED, grantable
-from hubfleet.fleet.local import DEPLOYMENT_LABEL
+from hubfleet.fleet.local import DEPLOYMENT_LABEL, LocalFleet
 from hubfleet.settings import Settings
 from hubfleet.state import Deployment
 
@@ -58,6 +59,8 @@ def examine(deployment: Deployment, settings: Settings) -> list[Check]:
         ("images", lambda: _image_lock(deployment)),
         ("policies", lambda: _policy_locks(deployment)),
         ("certificates", lambda: _certificates(deployment)),
+        ("chef server", lambda: _chef_server(deployment, settings)),
+        ("converges", lambda: _converges(deployment, settings)),
     ]
     found = []
     for name, probe in probes:
@@ -198,6 +201,34 @@ def _policy_locks(deployment: Deployment) -> Check:
         more = f" (and {len(stale) - 1} more)" if len(stale) > 1 else ""
         return Check("policies", Verdict.FAIL, f"{stale[0]}{more}", "./invoke policy.update")
     return Check("policies", Verdict.OK, "the locks are fresh")
+
+
+def _converges(deployment: Deployment, settings: Settings) -> Check:
+    """Check that no node is overdue; a warning, because a deploy may be the cure."""
+    if not deployment.exists:
+        return Check("converges", Verdict.OK, "no nodes yet")
+    fleet = LocalFleet(deployment, settings, "")
+    instances = fleet.list()
+    healths = converge_health.examine(fleet, instances, settings)
+    late = [f"{i.role} {i.id} {healths[i.id].problem}" for i in instances if healths[i.id].problem]
+    if late:
+        return Check("converges", Verdict.WARN, "; ".join(late), "./invoke converge")
+    return Check("converges", Verdict.OK, f"{len(instances)} nodes, none is overdue")
+
+
+def _chef_server(deployment: Deployment, settings: Settings) -> Check:
+    """Check what is there before a deployment: an external server, or the port of an own one."""
+    name, server = "chef server", endpoint(deployment, settings)
+    if server.external:
+        remark = chef_rights.examine(deployment, server)
+        if remark:
+            return Check(name, Verdict.WARN, f"{server.url}: {remark}", "restrict its rights there")
+        return Check(name, Verdict.OK, f"{server.url}: keys and rights are as they should be")
+    port = settings.chef_server.install.port
+    if server.mode == "install" and deployment.ports.chef != port:
+        detail = f"an Infra Server names its port {port} in its answers, and here it has another"
+        return Check(name, Verdict.FAIL, detail, f"./invoke deploy --port {port - 1}")
+    return Check(name, Verdict.OK, f"{server.mode}, on a machine of the deployment")
 
 
 def _certificates(deployment: Deployment) -> Check:

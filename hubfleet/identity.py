@@ -6,6 +6,8 @@ Made once; a server certificate is made again when it ends soon or its names hav
 import json
 from pathlib import Path
 
+from hubfleet import chef_server
+from hubfleet.chef_server import Endpoint, endpoint, require_files, trust
 from hubfleet.clients.registry import Registry
 from hubfleet.errors import PreconditionError
 from hubfleet.fleet.base import Role
@@ -28,7 +30,7 @@ from hubfleet.secrets import (
 from hubfleet.settings import Settings
 from hubfleet.state import Deployment, make_private_dir, write_private
 
-OPERATOR = "operator"
+OPERATOR = chef_server.OPERATOR
 """Role, and Chef client, of whoever runs the commands: its secrets reach no node."""
 
 CERTIFICATES = {Role.CHEF_SERVER: ("chef", "registry"), Role.HUB: ("hub",)}
@@ -46,12 +48,8 @@ def ensure(deployment: Deployment, settings: Settings) -> list[str]:
         for role, names in CERTIFICATES.items()
         if _ensure_certificate(store, authority, role, server_names(names, settings.fleet.zone))
     ]
-    chef = Role.CHEF_SERVER
-    for name, file in (
-        ("operator_public_key", deployment.operator_key),
-        ("bootstrap_public_key", deployment.bootstrap_key),
-    ):
-        store.write(chef, name, Secret(public_pem(ensure_rsa_key(file))))
+    server = endpoint(deployment, settings)
+    _ensure_chef_keys(deployment, server, store)
     _ensure_htpasswd(store, settings.registry.user)
     store.ensure(Role.HUB, "cookie_secret", random_hex)
     store.ensure(Role.HUB, "proxy_token", random_hex)
@@ -59,17 +57,17 @@ def ensure(deployment: Deployment, settings: Settings) -> list[str]:
         store.ensure(Role.HUB, "login_password", random_password)
     else:
         _require_oauth(store, settings)
-    publish_authorities(deployment)
+    publish_authorities(deployment, settings)
     make_private_dir(deployment.homes_dir)
     return renewed
 
 
-def publish_authorities(deployment: Deployment) -> None:
-    """Tell every role, knife and chef which authorities are to be trusted: those of `ca_crt`."""
+def publish_authorities(deployment: Deployment, settings: Settings) -> None:
+    """Tell every role, knife and chef which authorities are to be trusted."""
     store = SecretStore(deployment.secrets_dir)
     for role in Role:
-        store.write(role, "ca_crt", Secret(deployment.ca_crt.read_text()))
-    _write_chef_config(deployment)
+        store.write(role, "ca_crt", Secret(trust(deployment, settings).decode()))
+    _write_chef_config(deployment, endpoint(deployment, settings))
 
 
 def server_names(names: tuple[str, ...], zone: str) -> list[str]:
@@ -119,6 +117,21 @@ def _ensure_certificate(
     return True
 
 
+def _ensure_chef_keys(deployment: Deployment, server: Endpoint, store: SecretStore) -> None:
+    """Make the keys of the first two clients, and give the public ones to the server's machine.
+
+    Those of an external server are its administrator's: PreconditionError where they are missing.
+    """
+    if server.external:
+        require_files(deployment)
+        return
+    for name, file in (
+        ("operator_public_key", deployment.operator_key),
+        ("bootstrap_public_key", deployment.bootstrap_key),
+    ):
+        store.write(Role.CHEF_SERVER, name, Secret(public_pem(ensure_rsa_key(file))))
+
+
 def _ensure_htpasswd(store: SecretStore, user: str) -> None:
     password = store.ensure(OPERATOR, "registry_password", random_password)
     line = store.read(Role.CHEF_SERVER, "registry_htpasswd")
@@ -127,21 +140,21 @@ def _ensure_htpasswd(store: SecretStore, user: str) -> None:
         store.write(Role.CHEF_SERVER, "registry_htpasswd", Secret(made))
 
 
-def _write_chef_config(deployment: Deployment) -> None:
+def _write_chef_config(deployment: Deployment, server: Endpoint) -> None:
     """Write what knife and chef read."""
     trusted = deployment.chef_config.parent / "trusted_certs"
     values = {
-        "node_name": OPERATOR,
+        "node_name": server.operator,
         "client_key": str(deployment.operator_key),
-        "chef_server_url": deployment.chef_server_url,
+        "chef_server_url": server.url,
         "trusted_certs_dir": str(trusted),
-        "ssl_ca_file": str(deployment.ca_crt),
+        "ssl_ca_file": str(server.ca),
         "authentication_protocol_version": "1.3",
         "cookbook_path": str(deployment.root / "cookbooks"),
     }
     lines = [f"{key} {_ruby(value)}" for key, value in values.items()]
     _update(deployment.chef_config, "\n".join([*lines, "ssl_verify_mode :verify_peer"]) + "\n")
-    _update(trusted / "hubfleet-ca.crt", deployment.ca_crt.read_text())
+    _update(trusted / "hubfleet-ca.crt", server.ca.read_text())
 
 
 def _ruby(text: str) -> str:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from hubfleet import images
+from hubfleet.chef_server import endpoint
 from hubfleet.clients import chefcli
 from hubfleet.clients.chef import Chef
 from hubfleet.console import Console
@@ -151,7 +152,8 @@ def export(policy: str, target_dir: Path, group: str = "local", root: Path = ROO
 
 def connect(deployment: Deployment) -> Chef:
     """Return the deployment's Chef server, as the operator."""
-    return Chef(deployment.chef_server_url, deployment.operator_key, deployment.ca_crt)
+    server = endpoint(deployment)
+    return Chef(server.url, deployment.operator_key, server.ca, server.operator)
 
 
 def _wanted(names: Iterable[str] | None, root: Path) -> list[str]:

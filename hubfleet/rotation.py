@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from hubfleet import policy
+from hubfleet.chef_server import endpoint
 from hubfleet.clients.chef import Chef
 from hubfleet.clients.chef_wire import ChefServerError, private_key
 from hubfleet.converge import converge, require_all
@@ -100,6 +101,12 @@ def rotate_client(deployment: Deployment, fleet: Fleet, client: str) -> str:
     there, and its machine converges, before the old key is given up. Raises PreconditionError,
     ChefServerError, ConvergeError or PartialError; the next run then goes on.
     """
+    server = endpoint(deployment)
+    if server.mode != "embedded":
+        raise PreconditionError(
+            f"the keys of {client} are kept by the {server.mode} Chef server",
+            "change them with its own tools (knife user key, knife client key)",
+        )
     current = _key_file(deployment, client)
     pending = current.with_name(f"{current.stem}.next.pem")
     public = public_pem(ensure_rsa_key(pending))

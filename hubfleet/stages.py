@@ -16,11 +16,13 @@ from hubfleet import (
     identity,
     image_publish,
     images,
+    inventory,
     policy,
     rolling,
     swarm,
 )
 from hubfleet.bringup import Plan, Waiter
+from hubfleet.chef_server import endpoint
 from hubfleet.clients import docker
 from hubfleet.clients.registry import Registry
 from hubfleet.clients.web import get_json
@@ -37,7 +39,9 @@ from hubfleet.secrets import SecretStore
 from hubfleet.settings import Settings
 from hubfleet.state import Deployment, make_private_dir, write_private
 
-SERVER_TIMEOUT_S = 300
+SERVER_TIMEOUT_S = {"embedded": 300, "install": 1200, "external": 300}
+"""By chef_server.mode; an Infra Server unpacks some hundred MB and sets up its databases."""
+
 CHECK_TIMEOUT_S = 120
 INSTANCE_ID = re.compile(r"i-[0-9a-f]{17}")
 
@@ -68,6 +72,7 @@ class Deploy:
     def __init__(self, deployment: Deployment, settings: Settings, console: Console) -> None:
         self.deployment = deployment
         self.settings = settings
+        self.server = endpoint(deployment, settings)
         self.console = console
         image = images.reference("node", deployment.root)
         self.fleet = LocalFleet(deployment, settings, image)
@@ -92,7 +97,7 @@ class Deploy:
         launched = sum(self.machines.launch.values())
         seconds = time.monotonic() - started
         summary = Summary(self.deployment.url, seconds, launched, updated)
-        embedded = self.settings.chef_server.mode == "embedded"
+        embedded = self.server.mode == "embedded"
         if embedded and (launched or self.publisher.published):
             backup.after_deploy(self.deployment, self.console)
         self._say_goodbye(summary)
@@ -165,10 +170,13 @@ class Deploy:
             self.fleet.start(instance.id)
         self._sweep_seeds()
         if self.machines.launch[Role.CHEF_SERVER]:
-            self._export_policy()
+            if self.server.external:
+                self.publisher.push([Role.CHEF_SERVER.value])
+            else:
+                self._export_policy()
             self._launch(Role.CHEF_SERVER)
         server = self._only(Role.CHEF_SERVER)
-        self.waiter.until(server, self._server_complaint, SERVER_TIMEOUT_S)
+        self.waiter.until(server, self._server_complaint, SERVER_TIMEOUT_S[self.server.mode])
         self.publisher.push([Role.CHEF_SERVER.value])
         clients = policy.connect(self.deployment).clients()
         backup.require_known(self.deployment, self.machines.keep, clients)
@@ -269,10 +277,18 @@ class Deploy:
         return identity.registry(self.deployment, self.settings)
 
     def _forget_machines(self) -> None:
-        """Delete the Chef nodes and clients of machines that are no more."""
+        """Delete the Chef nodes and clients of machines that are no more.
+
+        An external server may hold other deployments: there only nodes of this policy group are
+        ours, and a client without a node stays.
+        """
         chef = policy.connect(self.deployment)
         alive = {instance.id for instance in self.fleet.list()}
-        for name in set(chef.nodes()) | set(chef.clients()):
+        if self.server.external:
+            known = set(inventory.chef_nodes(chef, self.deployment.environment))
+        else:
+            known = set(chef.nodes()) | set(chef.clients())
+        for name in known:
             if INSTANCE_ID.fullmatch(name) and name not in alive:
                 chef.delete_node(name)
                 chef.delete_client(name)

@@ -137,6 +137,11 @@ class Deployment:
         return self.pki_dir / "ca.next.key"
 
     @property
+    def external_ca(self) -> Path:
+        """Who signs the certificate of an external Chef server; its administrator gives it."""
+        return self.pki_dir / "chef-server-ca.crt"
+
+    @property
     def operator_key(self) -> Path:
         """Key of the Chef client `operator`."""
         return self.dir / "keys" / "operator.pem"

@@ -168,7 +168,8 @@ class LocalFleet(Fleet):
         volumes = {f"{name}-docker": "/var/lib/docker"}
         if role is Role.CHEF_SERVER:
             network = self.deployment.network
-            volumes[f"{network}-chef"] = self.settings.chef_server.data_dir
+            if directory := self._chef_data():
+                volumes[f"{network}-chef"] = directory
             volumes[f"{network}-registry"] = self.settings.registry.data_dir
         return volumes
 
@@ -178,9 +179,17 @@ class LocalFleet(Fleet):
         if role is Role.HUB:
             return {"443/tcp": (address, ports.https)}
         if role is Role.CHEF_SERVER:
+            server = self.settings.chef_server
+            chef = server.install.port if server.mode == "install" else 443
             writing = f"{self.settings.registry.push_port}/tcp"
-            return {"443/tcp": (address, ports.chef), writing: (address, ports.registry)}
+            return {f"{chef}/tcp": (address, ports.chef), writing: (address, ports.registry)}
         return {}
+
+    def _chef_data(self) -> str:
+        """Return where the Chef server keeps its data on its machine; empty for an external one."""
+        server = self.settings.chef_server
+        where = {"embedded": server.data_dir, "install": server.install.data_dir}
+        return where.get(server.mode, "")
 
     def _name(self, instance_id: str) -> str:
         return f"{self.deployment.network}-{instance_id}"

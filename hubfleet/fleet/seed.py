@@ -3,6 +3,7 @@
 import secrets
 from pathlib import Path
 
+from hubfleet.chef_server import Endpoint, endpoint, trust
 from hubfleet.fleet.base import Role
 from hubfleet.settings import Settings
 from hubfleet.state import Deployment, make_private_dir, write_private
@@ -23,15 +24,15 @@ def policy_archive(deployment: Deployment) -> Path:
 
 def bootstrap_conf(deployment: Deployment, settings: Settings, role: Role, instance_id: str) -> str:
     """Return `bootstrap.conf`, lines KEY=value without quotes: the bootstrap refuses odd values."""
-    organization = settings.chef_server.organization
+    server = endpoint(deployment, settings)
     values = {
         "NODE_NAME": instance_id,
         "POLICY_NAME": role.value,
         "POLICY_GROUP": deployment.environment,
-        "CHEF_SERVER_URL": f"https://chef.{settings.fleet.zone}/organizations/{organization}",
-        "BOOTSTRAP_CLIENT": "bootstrap",
+        "CHEF_SERVER_URL": server.node_url,
+        "BOOTSTRAP_CLIENT": server.bootstrap,
     }
-    if role is Role.CHEF_SERVER:
+    if _is_the_server(role, server):
         values["LOCAL_POLICY"] = f"{MOUNT}/policy.tgz"
     return "".join(f"{key}={value}\n" for key, value in values.items())
 
@@ -41,8 +42,13 @@ def write_seed(deployment: Deployment, settings: Settings, role: Role, instance_
     directory = deployment.node_dir(instance_id)
     make_private_dir(directory)
     conf = bootstrap_conf(deployment, settings, role, instance_id)
-    write_private(directory / "ca.crt", deployment.ca_crt.read_bytes())
+    write_private(directory / "ca.crt", trust(deployment, settings))
     write_private(directory / "bootstrap.pem", deployment.bootstrap_key.read_bytes())
-    if role is Role.CHEF_SERVER:
+    if _is_the_server(role, endpoint(deployment, settings)):
         write_private(directory / "policy.tgz", policy_archive(deployment).read_bytes())
     write_private(directory / "bootstrap.conf", conf)
+
+
+def _is_the_server(role: Role, server: Endpoint) -> bool:
+    """Say whether a machine cannot ask a Chef server for its first policy: it will be that one."""
+    return role is Role.CHEF_SERVER and not server.external

@@ -102,4 +102,4 @@ def test_a_taken_port_names_the_option_that_helps(deployment: Deployment) -> Non
 def test_a_missing_lock_does_not_hide_the_other_checks(deployment: Deployment) -> None:
     checks = examine(deployment, load("local"))
     assert [c.name for c in checks if c.verdict is Verdict.FAIL] == ["images"]
-    assert len(checks) == 10
+    assert len(checks) == 12
