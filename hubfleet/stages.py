@@ -4,7 +4,6 @@ Every stage finds out for itself what is missing, so a deploy that was interrupt
 killed, is completed by the next one.
 """
 
-import re
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -16,7 +15,7 @@ from hubfleet import (
     identity,
     image_publish,
     images,
-    inventory,
+    leftovers,
     policy,
     rolling,
     swarm,
@@ -43,7 +42,6 @@ SERVER_TIMEOUT_S = {"embedded": 300, "install": 1200, "external": 300}
 """By chef_server.mode; an Infra Server unpacks some hundred MB and sets up its databases."""
 
 CHECK_TIMEOUT_S = 120
-INSTANCE_ID = re.compile(r"i-[0-9a-f]{17}")
 
 
 @dataclass(frozen=True)
@@ -168,7 +166,7 @@ class Deploy:
             self.fleet.terminate(instance.id)
         for instance in self.machines.start:
             self.fleet.start(instance.id)
-        self._sweep_seeds()
+        leftovers.sweep_seeds(self.deployment, self.fleet)
         if self.machines.launch[Role.CHEF_SERVER]:
             if self.server.external:
                 self.publisher.push([Role.CHEF_SERVER.value])
@@ -180,7 +178,7 @@ class Deploy:
         self.publisher.push([Role.CHEF_SERVER.value])
         clients = policy.connect(self.deployment).clients()
         backup.require_known(self.deployment, self.machines.keep, clients)
-        self._forget_machines()
+        leftovers.forget_machines(self.deployment, self.fleet, self.server.external)
 
     def _plan_publish(self, role: Role) -> list[str]:
         """Say what is missing on a server that answers; on a new one, everything is."""
@@ -275,30 +273,6 @@ class Deploy:
 
     def _registry(self) -> Registry:
         return identity.registry(self.deployment, self.settings)
-
-    def _forget_machines(self) -> None:
-        """Delete the Chef nodes and clients of machines that are no more.
-
-        An external server may hold other deployments: there only nodes of this policy group are
-        ours, and a client without a node stays.
-        """
-        chef = policy.connect(self.deployment)
-        alive = {instance.id for instance in self.fleet.list()}
-        if self.server.external:
-            known = set(inventory.chef_nodes(chef, self.deployment.environment))
-        else:
-            known = set(chef.nodes()) | set(chef.clients())
-        for name in known:
-            if INSTANCE_ID.fullmatch(name) and name not in alive:
-                chef.delete_node(name)
-                chef.delete_client(name)
-
-    def _sweep_seeds(self) -> None:
-        """Remove seeds whose machine was never made: each holds a copy of the bootstrap key."""
-        alive = {instance.id for instance in self.fleet.list()}
-        for seed in (self.deployment.dir / "nodes").glob("i-*"):
-            if seed.name not in alive:
-                self.fleet.terminate(seed.name)
 
     def _say_goodbye(self, summary: Summary) -> None:
         say = self.console.say

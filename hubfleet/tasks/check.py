@@ -21,6 +21,8 @@ PART_TIMEOUT_S = 600
 KITCHEN_TIMEOUT_S = 1200
 """Seconds for all suites of Test Kitchen, one after the other."""
 
+DRILLS = "tests/chef_api/drills"
+
 KITCHEN_LOG = ROOT / ".state" / "log" / "kitchen.log"
 
 
@@ -61,7 +63,7 @@ def test(console: Console) -> None:
     started = time.monotonic()
     run_parts(console, parts())
     images.build(console)
-    run_parts(console, [image_layers()])
+    run_parts(console, [image_layers(), chef_drills()])
     kitchen(console)
     verify.full_run(console)
     console.say(f"everything passed in {(time.monotonic() - started) / 60:.1f} min")
@@ -74,7 +76,7 @@ def parts() -> list[Part]:
     return [
         Part("unit and static tests", [python, "-m", "pytest", "tests/unit", "tests/static"], True),
         Part("ChefSpec", [rspec, *_specs("cookbooks/*/spec")], True),
-        Part("Chef API", [python, "-m", "pytest", "tests/chef_api"], True),
+        Part("Chef API", [python, "-m", "pytest", "tests/chef_api", f"--ignore={DRILLS}"], True),
         Part("types (mypy)", [python, "-m", "mypy"], True),
         Part("Ruby style (cookstyle)", [ROOT / "bin" / "cookstyle", "--format", "simple"]),
         Part("policy helper (RSpec)", [rspec, *_specs("policyfiles/spec")], True),
@@ -82,6 +84,11 @@ def parts() -> list[Part]:
         Part("Python style (ruff check)", [python, "-m", "ruff", "check", "."]),
         Part("Python format (ruff format)", [python, "-m", "ruff", "format", "--check", "."]),
     ]
+
+
+def chef_drills() -> Part:
+    """Return the drills of a Chef server: crashes, full disks, restores, whole policies, load."""
+    return Part("Chef API drills", [sys.executable, "-m", "pytest", DRILLS], True)
 
 
 def image_layers() -> Part:

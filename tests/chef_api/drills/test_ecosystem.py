@@ -13,16 +13,15 @@ from pathlib import Path
 
 import pytest
 
-from hubfleet import chef_rights, identity, inventory, policy
+from hubfleet import chef_rights, identity, inventory, leftovers, policy
 from hubfleet.chef_server import Endpoint, endpoint
 from hubfleet.clients.chef_process import running, start_embedded
-from hubfleet.console import Console
 from hubfleet.errors import PreconditionError
 from hubfleet.fleet.base import Role
+from hubfleet.fleet.local import LocalFleet
 from hubfleet.fleet.seed import write_seed
 from hubfleet.pki import ensure_rsa_key, public_pem
 from hubfleet.settings import ROOT, Settings, load
-from hubfleet.stages import Deploy
 from hubfleet.state import Deployment, Ports
 from tests.chef_api.target import new_keys
 from tests.chef_api.tls import behind_tls
@@ -173,9 +172,9 @@ def test_nodes_of_other_deployments_are_left_alone(
     for name, group in ((ours, "local"), (theirs, "staging")):
         document = {"name": name, "policy_name": "hub", "policy_group": group, "run_list": []}
         chef.wire.object("POST", "/nodes", document)
-    run = Deploy(site.deployment, site.settings, Console())
-    monkeypatch.setattr(run.fleet, "list", lambda: [])
-    run._forget_machines()
+    fleet = LocalFleet(site.deployment, site.settings, "")
+    monkeypatch.setattr(fleet, "list", lambda: [])
+    leftovers.forget_machines(site.deployment, fleet, shared=True)
     assert ours not in chef.nodes()
     assert theirs in chef.nodes()
 

@@ -1,0 +1,35 @@
+"""What machines leave behind that went away by themselves, and its removal."""
+
+import re
+
+from hubfleet import inventory, policy
+from hubfleet.fleet.base import Fleet
+from hubfleet.state import Deployment
+
+INSTANCE_ID = re.compile(r"i-[0-9a-f]{17}")
+
+
+def forget_machines(deployment: Deployment, fleet: Fleet, shared: bool) -> None:
+    """Delete the Chef nodes and clients of machines that are no more.
+
+    A `shared` server may hold other deployments: there only nodes of this policy group are ours,
+    and a client without a node stays.
+    """
+    chef = policy.connect(deployment)
+    alive = {instance.id for instance in fleet.list()}
+    if shared:
+        known = set(inventory.chef_nodes(chef, deployment.environment))
+    else:
+        known = set(chef.nodes()) | set(chef.clients())
+    for name in known:
+        if INSTANCE_ID.fullmatch(name) and name not in alive:
+            chef.delete_node(name)
+            chef.delete_client(name)
+
+
+def sweep_seeds(deployment: Deployment, fleet: Fleet) -> None:
+    """Remove seeds whose machine was never made: each holds a copy of the bootstrap key."""
+    alive = {instance.id for instance in fleet.list()}
+    for seed in (deployment.dir / "nodes").glob("i-*"):
+        if seed.name not in alive:
+            fleet.terminate(seed.name)
