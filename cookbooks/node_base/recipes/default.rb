@@ -9,6 +9,11 @@ directory '/etc/hubfleet' do
   mode '0755'
 end
 
+directory ::File.dirname(NodeBase::CA_FILE) do
+  mode '0755'
+  recursive true
+end
+
 # Two authorities at once while the deployment's is being replaced.
 file NodeBase::CA_FILE do
   content lazy { NodeBase.certificates!(Hubfleet::Secrets.for(node).read(node.policy_name, 'ca_crt')) }

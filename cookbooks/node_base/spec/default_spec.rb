@@ -50,6 +50,7 @@ describe 'node_base::default' do
   end
 
   it 'trusts the authorities that the deployment names, both while one takes the place of the other' do
+    expect(run).to create_directory('/etc/chef/trusted_certs').with(mode: '0755')
     expect(run).to create_file('/etc/chef/trusted_certs/hubfleet-ca.crt').with(content: bundle, mode: '0644')
   end
 

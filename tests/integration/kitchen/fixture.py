@@ -37,9 +37,6 @@ ENVIRONMENT = "local"
 NEEDED_IMAGES = {Role.CHEF_SERVER: (), Role.HUB: ("hub",), Role.SWARM_WORKER: ("notebook",)}
 """Images that a converge would pull from the registry; Kitchen has none."""
 
-CA_ON_NODE = "/etc/chef/trusted_certs/hubfleet-ca.crt"
-"""Where the bootstrap, which Kitchen does without, installs the deployment's CA."""
-
 CGROUP_V2_MARK = Path("/sys/fs/cgroup/cgroup.controllers")
 
 BOOT_TIMEOUT_S = 90
@@ -72,7 +69,7 @@ def container(
 def driver(found: Deployment, settings: Settings, role: Role) -> dict[str, Any]:
     """Return the settings of Kitchen's Docker driver for a node."""
     spec = container(found, settings, role)
-    mounts = {**spec.binds, **spec.volumes, str(found.ca_crt): f"{CA_ON_NODE}:ro"}
+    mounts = spec.binds | spec.volumes
     address = settings.fleet.local.bind_address
     return {
         "image": spec.image,
