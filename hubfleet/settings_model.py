@@ -13,6 +13,7 @@ from pydantic import ValidationError, model_validator
 
 from hubfleet.errors import SettingsError
 from hubfleet.settings_chef import ChefServer
+from hubfleet.settings_autoscaler import Autoscaler, Classes
 from hubfleet.settings_sections import (
     ChefClient,
     Docker,
@@ -47,8 +48,10 @@ class HubView(Section):
 class Settings(HubView):
     """The whole attribute tree of one environment, over all roles."""
 
+    autoscaler: Autoscaler
     chef_client: ChefClient
     chef_server: ChefServer
+    classes: Classes
     docker: Docker
     firewall: Firewall
     secrets: Secrets

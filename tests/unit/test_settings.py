@@ -128,6 +128,12 @@ NONSENSE = {
     "zone": (LOCAL, "fleet.zone", "Hub_Fleet", "expected a DNS name"),
     "nfs": (LOCAL, "storage.type", "nfs4", "type nfs4 needs nfs.server"),
     "oidc": (LOCAL, "hub.authenticator", "oidc", "needs oauth.callback_url, oauth.authorize_url"),
+    "boot": (LOCAL, "autoscaler.ready.boot_timeout_s", 80, "(80) is not more than prior_s (90)"),
+    "early": (LOCAL, "autoscaler.classes.first_s", 60, "first_s (60) is less than early_s (360)"),
+    "pools": (LOCAL, "autoscaler.pools.order", [], "expected at least one pool"),
+    "retry": (LOCAL, "autoscaler.pools.retry_most_s", 5, "(5) is less than retry_s (30)"),
+    "zone of classes": (LOCAL, "classes.timezone", "Mars/Phobos", "no time zone 'Mars/Phobos'"),
+    "calendar": (LOCAL, "classes.ics", "lab.ics", "expected an https address or an absolute path"),
     "dummy": (LOCAL, "fleet.backend", "aws", "dummy is only for fleet.backend local"),
 }
 
@@ -188,3 +194,51 @@ def test_the_hub_reads_its_part_of_a_nodes_attributes(tmp_path: Path) -> None:
         rendered.write_text(broken)
         with pytest.raises(SettingsError, match=r"settings\.json"):
             settings.read_hub_view(rendered)
+
+
+CLASS: dict[str, Any] = {
+    "name": "chem",
+    "seats": 120,
+    "days": ["mon", "wed"],
+    "first": "2027-02-01",
+    "last": "2027-05-14",
+    "start": "10:00",
+    "end": "11:30",
+    "prestart": "",
+}
+
+WRONG_CLASSES: dict[str, tuple[dict[str, Any], str]] = {
+    "end before start": ({"end": "09:30"}, "end (09:30) is not after start (10:00)"),
+    "last before first": ({"last": "2027-01-31"}, "last (2027-01-31) is before first (2027-02-01)"),
+    "no date": ({"first": "1 March"}, "first: '1 March' is no date such as 2027-02-01"),
+    "no such date": ({"last": "2027-02-30"}, "last: '2027-02-30' is no date"),
+    "no time": ({"start": "25:00"}, "start: '25:00' is no time such as 10:00"),
+    "no seats": ({"seats": 0}, "0 is less than 1"),
+    "no day": ({"days": ["monday"]}, "'monday' is none of 'mon'"),
+    "day twice": ({"days": ["mon", "mon"]}, "a day is there twice"),
+    "no name": ({"name": " "}, "name is empty"),
+    "unknown key": ({"seat": 3}, "seat: unknown key (did you mean 'seats'?)"),
+}
+
+
+@pytest.mark.parametrize("case", WRONG_CLASSES)
+def test_a_wrong_class_is_refused_with_the_reason(checkout: Checkout, case: str) -> None:
+    change, words = WRONG_CLASSES[case]
+    checkout.set(LOCAL, "default_attributes.classes", {"schedule": [CLASS | change]})
+    with pytest.raises(SettingsError) as raised:
+        settings.load("local", checkout.root)
+    assert words in raised.value.message
+    assert "schedule" in raised.value.message
+
+
+def test_two_classes_cannot_have_one_name(checkout: Checkout) -> None:
+    checkout.set(LOCAL, "default_attributes.classes", {"schedule": [CLASS, CLASS]})
+    with pytest.raises(SettingsError, match="two classes are named 'chem'"):
+        settings.load("local", checkout.root)
+
+
+def test_a_class_without_one_of_its_keys_is_refused(checkout: Checkout) -> None:
+    short = {key: value for key, value in CLASS.items() if key != "prestart"}
+    checkout.set(LOCAL, "default_attributes.classes", {"schedule": [short]})
+    with pytest.raises(SettingsError, match=r"classes\.schedule\.0\.prestart: Field required"):
+        settings.load("local", checkout.root)
