@@ -2,7 +2,7 @@
 
 from invoke.collection import Collection
 
-from hubfleet.tasks import bench, check, chef_data, chef_keys, fleet, images, policy, stack
+from hubfleet.tasks import bench, check, chef_data, chef_keys, fleet, images, plan, policy, stack
 
 ns = Collection(
     stack.deploy,
@@ -24,5 +24,6 @@ ns = Collection(
     ),
     Collection.from_module(images),
     Collection.from_module(fleet),
+    Collection.from_module(plan),
     Collection.from_module(bench),
 )

@@ -14,7 +14,7 @@ DIGITS = 3
 
 @dataclass(frozen=True)
 class Figure:
-    """One measured number. All targets are upper bounds.
+    """One measured number. Targets are upper bounds, with `least` lower ones.
 
     `baseline` is what the same run measured for stock software, `ratio` is value / baseline; both
     are None where there is nothing to compare with.
@@ -27,6 +27,7 @@ class Figure:
     ratio: float | None
     target: float
     ok: bool
+    least: bool = False
 
     @classmethod
     def at_most(
@@ -43,6 +44,12 @@ class Figure:
             value <= target,
         )
 
+    @classmethod
+    def at_least(cls, name: str, value: float, unit: str, target: float) -> Self:
+        """Return a figure that is all right from `target` on, inclusive."""
+        rounded = round(value, DIGITS)
+        return cls(name, rounded, unit, None, None, target, value >= target, least=True)
+
 
 def percentile(values: Sequence[float], share: float) -> float:
     """Return the value that `share` (0 to 1) of all are not above, by nearest rank.
@@ -55,8 +62,11 @@ def percentile(values: Sequence[float], share: float) -> float:
 
 
 def as_json(figures: Sequence[Figure]) -> list[dict[str, Any]]:
-    """Return the figures as JSON objects."""
-    return [asdict(figure) for figure in figures]
+    """Return the figures as JSON objects; `ok` knows which way a target bounds."""
+    return [
+        {key: value for key, value in asdict(figure).items() if key != "least"}
+        for figure in figures
+    ]
 
 
 def show(console: Console, figures: Sequence[Figure]) -> None:
@@ -65,8 +75,7 @@ def show(console: Console, figures: Sequence[Figure]) -> None:
         console.emit_json(as_json(figures))
     columns = ("figure", "value", "unit", "stock", "ratio", "target", "")
     rows = [
-        (f.name, f.value, f.unit or None, f.baseline, f.ratio, f"<= {f.target:g}", _word(f))
-        for f in figures
+        (f.name, f.value, f.unit or None, f.baseline, f.ratio, _bound(f), _word(f)) for f in figures
     ]
     console.table(columns, rows)
 
@@ -76,6 +85,10 @@ def require_all(figures: Sequence[Figure]) -> None:
     missed = [f"{f.name} is {f.value:g}, target {f.target:g}" for f in figures if not f.ok]
     if missed:
         raise HubfleetError(f"targets missed: {'; '.join(missed)}")
+
+
+def _bound(figure: Figure) -> str:
+    return f"{'>=' if figure.least else '<='} {figure.target:g}"
 
 
 def _word(figure: Figure) -> str:

@@ -77,6 +77,35 @@ def chef(
     report.require_all(found)
 
 
+@task(
+    help={
+        "quick": "Few runs, and none of the other policies.",
+        "html": "Also write the report to this file.",
+    }
+)
+def autoscaler(
+    console: Console, quick: bool = False, html: str | None = None, json: bool = False
+) -> None:
+    """Simulate the autoscaler against others and the possible; exit code 1 when a target is missed.
+
+    Needs no deployment.
+    """
+    from pathlib import Path
+
+    from hubfleet.bench import autoscaler as measure
+    from hubfleet.bench import autoscaler_page, report
+
+    found = measure.study(quick)
+    figures = measure.figures(found)
+    if html:
+        Path(html).write_text(autoscaler_page.render(found), encoding="utf-8")
+        console.say(f"wrote {html}")
+    if not json:
+        measure.show_table(console, found)
+    report.show(console, figures)
+    report.require_all(figures)
+
+
 def _at_least_one(option: str, text: str | None, default: int) -> int:
     number = whole_number(option, text)
     if number == 0:

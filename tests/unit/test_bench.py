@@ -99,3 +99,13 @@ def test_the_stock_hub_shares_no_name_with_ours() -> None:
     assert words[words.index("--name") + 1] == "hubfleet-bench"
     assert not [word for word in words if "alias" in word]
     assert "an/image:tag" in words
+
+
+def test_a_target_may_be_a_lower_bound() -> None:
+    good, bad = (report.Figure.at_least("share", value, "", 0.99) for value in (0.99, 0.98))
+    assert (good.ok, bad.ok) == (True, False)
+    out = io.StringIO()
+    report.show(Console(stdout=out), [bad])
+    assert ">= 0.99" in out.getvalue()
+    with pytest.raises(HubfleetError, match="share is 0.98, target 0.99"):
+        report.require_all([good, bad])
