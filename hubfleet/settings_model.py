@@ -12,8 +12,8 @@ from typing import Any, Self, TypeVar
 from pydantic import ValidationError, model_validator
 
 from hubfleet.errors import SettingsError
-from hubfleet.settings_chef import ChefServer
 from hubfleet.settings_autoscaler import Autoscaler, Classes
+from hubfleet.settings_chef import ChefServer
 from hubfleet.settings_sections import (
     ChefClient,
     Docker,

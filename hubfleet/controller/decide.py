@@ -63,6 +63,9 @@ class _Turn:
         # Who is about to lose a worker needs a seat elsewhere before that.
         leaving = sum(n.used for n in seen.nodes if n.state is NodeState.RECLAIMING)
         self.waiting = seen.queued + leaving
+        # Those that stay: a paused worker with servers is a worker, too.
+        staying = sum(bool(n.used) and not n.at_risk for n in self.paused)
+        self.kept = len(self.usable) + len(self.booting) + staying
         self.surplus_since: float | None = None
 
     def _fresh(self) -> frozenset[str]:
@@ -90,7 +93,6 @@ class _Turn:
     def resume(self) -> None:
         """Take paused workers back before new ones are ordered: they are ready at once."""
         wanted = self.waiting + self.room.now
-        kept = len(self.usable) + len(self.booting)
         # The fullest first: it would stay longest anyway.
         for node in sorted(self.paused, key=lambda n: (-n.used, n.launched_at, n.id)):
             if node.at_risk:
@@ -101,22 +103,21 @@ class _Turn:
                 reason = f"{self.seen.queued} students wait, {self.free} seats are free"
             elif node.free and wanted > self.free + self.coming:
                 reason = f"{wanted} free seats are wanted, there are {self.free + self.coming}"
-            elif kept < self.rules.minimum:
+            elif not node.used and self.kept < self.rules.minimum:
                 reason = f"never fewer than {self.rules.minimum} workers"
             else:
                 continue
             self.actions.append(Resume(node.id, reason))
             self.paused.remove(node)
             self.free += node.free
-            kept += 1
+            self.kept += not node.used
 
     def launch(self) -> None:
         """Order workers for the seats that are short."""
         wanted = self.waiting + self.room.now
         short = wanted - self.free - self.coming
         seats = self.rules.scaling.seats_per_worker
-        back = [n for n in self.actions if isinstance(n, Resume)]
-        missing = self.rules.minimum - len(self.usable) - len(self.booting) - len(back)
+        missing = self.rules.minimum - self.kept
         count = max(math.ceil(short / seats), missing, 0)
         if not count:
             return
@@ -126,8 +127,9 @@ class _Turn:
             if short > 0
             else f"never fewer than {self.rules.minimum} workers"
         )
-        if "fleet" not in self.fresh:
-            self.notes.append(f"{count} workers not ordered: the fleet was not seen")
+        last = self.memory.ordered_at
+        if "fleet" not in self.fresh or (last is not None and self.seen.read.fleet <= last):
+            self.notes.append(f"{count} workers not ordered: the fleet was not seen since the last")
             return
         room = max(0, self.rules.maximum - len(self.seen.nodes))
         if count > room:
@@ -185,15 +187,16 @@ class _Turn:
     def _surplus(self) -> list[Node]:
         """Return the workers without which all that is wanted within the hold still fits."""
         wanted = self.waiting + self.room.later
-        free, left = self.free, len(self.usable)
-        chosen = []
+        free, left, minimum = self.free, self.kept, self.rules.minimum
+        chosen: list[Node] = []
         # Of equally empty ones the newest: servers come to the oldest first.
         for node in sorted(self.usable, key=lambda n: (n.used, -n.launched_at, n.id)):
-            if left <= self.rules.minimum or not node.free or free - node.free < wanted:
+            last = minimum and len(chosen) + 1 == len(self.usable)
+            fewer = left - (not node.used)
+            if last or fewer < minimum or not node.free or free - node.free < wanted:
                 break
             chosen.append(node)
-            free -= node.free
-            left -= 1
+            free, left = free - node.free, fewer
         return chosen
 
     def decision(self, actions: list[Action], credit: float) -> Decision:
@@ -201,8 +204,10 @@ class _Turn:
         used = sum(node.used for node in self.seen.nodes)
         need = used + self.seen.queued + self.room.now
         memory = self.memory
+        ordered = any(isinstance(action, Launch) for action in actions)
         next_memory = Memory(
             seen_at=memory.seen_at,
+            ordered_at=self.now if ordered else memory.ordered_at,
             surplus_since=self.surplus_since,
             paused_since=memory.paused_since,
             timed_out=memory.timed_out,

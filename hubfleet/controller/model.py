@@ -120,11 +120,13 @@ class PoolTrouble:
 class Memory:
     """What one decision hands to the next.
 
-    A controller that lost it starts with `Memory()`: holds begin anew, and of the day's hours only
-    those of living workers are known.
+    A controller that lost it starts with `Memory()` and looks at all sources before it decides:
+    holds begin anew, and of the day's hours only those of living workers are known.
     """
 
     seen_at: float | None = None
+    ordered_at: float | None = None
+    """When workers were ordered last: who has not seen the fleet since does not know of them."""
     surplus_since: float | None = None
     paused_since: Mapping[str, float] = field(default_factory=dict)
     """When a worker was first seen paused."""

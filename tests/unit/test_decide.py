@@ -174,6 +174,17 @@ def test_without_news_from_the_fleet_nothing_is_ordered() -> None:
     assert kinds(decision) == []
 
 
+def test_nothing_is_ordered_twice_from_one_look_at_the_fleet() -> None:
+    observation = seen(node("a"), queued=50)
+    first = run(observation)
+    assert kinds(first) == [(Launch, 4)]
+    again = decide(observation, first.memory, RULES, NOW + 20)
+    assert kinds(again) == []
+    assert "not seen since the last" in again.notes[0]
+    looked = decide(seen(node("a"), queued=50, at=NOW + 20), first.memory, RULES, NOW + 20)
+    assert kinds(looked) == [(Launch, 4)]
+
+
 def test_a_worker_that_does_not_come_up_is_replaced_and_its_pool_rests() -> None:
     late = node("late", BOOTING, launched_at=NOW - 301)
     decision = run(seen(node("a", used=8), late))
@@ -222,6 +233,16 @@ def test_the_fleet_falls_to_its_minimum_when_nobody_is_about() -> None:
     assert kinds(run(seen(*nodes, arrivals=(NOW - 3601,)), memory)) == [(Pause, "a")]
     none = replace(RULES, minimum=0)
     assert kinds(run(seen(*nodes, arrivals=()), memory, none)) == [(Pause, "a"), (Pause, "b")]
+
+
+def test_a_paused_worker_with_servers_counts_for_the_minimum() -> None:
+    rules = replace(RULES, minimum=2)
+    memory = Memory(surplus_since=NOW - 4000, paused_since={"c": NOW - 9000})
+    nodes = (node("a", used=1), node("b"))
+    busy = run(seen(*nodes, node("c", PAUSED, used=1)), memory, rules)
+    assert kinds(busy) == [(Pause, "b")]
+    # It has emptied: it comes back before another one is ordered.
+    assert kinds(run(seen(node("a", used=1), node("c", PAUSED)), memory, rules)) == [(Resume, "c")]
 
 
 def test_a_worker_at_risk_is_left_and_replaced() -> None:

@@ -77,6 +77,7 @@ class Autoscaling(RuleBasedStateMachine):
         self.failures: list[LaunchFailure] = []
         self.memory = Memory()
         self.placement: tuple[str, ...] = ()
+        self.placed_before: tuple[str, ...] = ()
         self.no_capacity: set[str] = set()
         self.users = self.launches = self.changes = 0
         self.hidden: Observation | None = None
@@ -115,8 +116,16 @@ class Autoscaling(RuleBasedStateMachine):
 
     @rule()
     def spawner_promises(self) -> None:
-        """Promise seats as placed last; the Swarm takes them where the worker is not paused."""
-        for name in self.placement:
+        self.promise(self.placement)
+
+    @rule()
+    def spawner_lags(self) -> None:
+        """Promise seats by the placement before the last: it was read just before it changed."""
+        self.promise(self.placed_before)
+
+    def promise(self, placement: tuple[str, ...]) -> None:
+        """Promise seats; the Swarm takes them where the worker is not paused."""
+        for name in placement:
             machine = self.machines.get(name)
             while machine and self.queue:
                 if len(machine.servers) + len(machine.promised) >= SEATS:
@@ -176,7 +185,8 @@ class Autoscaling(RuleBasedStateMachine):
 
     @rule()
     def the_controller_restarts(self) -> None:
-        self.memory = Memory()
+        """Forget everything, also what was seen: the first decision rests on a new look."""
+        self.memory, self.hidden = Memory(), None
 
     @rule(seconds=st.sampled_from([1, 5, 30, 120, 400, 4000]))
     def time_passes(self, seconds: int) -> None:
@@ -208,19 +218,21 @@ class Autoscaling(RuleBasedStateMachine):
             failures=tuple(self.failures),
         )
 
-    @rule(race=st.integers(0, 3))
-    def controller_decides(self, race: int) -> None:
+    @rule(race=st.integers(0, 3), lag=st.booleans())
+    def controller_decides(self, race: int, lag: bool = False) -> None:
         """Observe; let students get seats in between; then act."""
         seen = self.observe()
         if self.hidden:
             old = self.hidden_at
             seen = replace(self.hidden, read=Freshness(old, old, old))
         decision = decide(seen, self.memory, self.limits, self.now)
-        self.students_come(race) if race else None
-        self.spawner_promises()
+        if race:
+            self.students_come(race)
+        self.promise(self.placed_before if lag else self.placement)
         # Workers join between the look and the act, too.
         self.workers_join(1.0)
-        self.memory, self.placement = decision.memory, decision.placement
+        self.memory, self.placed_before = decision.memory, self.placement
+        self.placement = decision.placement
         spent_hours = decision.memory.node_seconds / 3600
         for action in decision.actions:
             self.act(action, bool(self.now - seen.read.hub > 60), spent_hours)
@@ -231,6 +243,20 @@ class Autoscaling(RuleBasedStateMachine):
         for _ in range(steps):
             self.now += 100
             self.controller_decides(race)
+
+    @rule(count=st.integers(4, 12), silent=st.booleans(), late=st.integers(0, 3))
+    def a_class_comes_and_leaves_stragglers(self, count: int, silent: bool, late: int) -> None:
+        """Many workers become too many; meanwhile nothing is seen, or some come late."""
+        self.students_come(count)
+        self.a_while_passes(4, 0)
+        for machine in self.machines.values():
+            machine.servers = set(sorted(machine.servers)[: int(late > 1)])
+        if silent:
+            self.sources_go_or_come(True)
+        for _ in range(10):
+            self.now += 100
+            self.controller_decides(int(late == 3), lag=late > 0)
+        self.sources_go_or_come(False)
 
     def act(self, action: object, stale: bool, hours: float) -> None:
         match action:
@@ -261,7 +287,6 @@ class Autoscaling(RuleBasedStateMachine):
                 ended = self.machines.pop(node, None)
                 # This world's actor does not look again: the decision alone must be safe.
                 assert ended is None or not (ended.servers or ended.promised), reason
-                assert ended is None or ended.state is not NodeState.RECLAIMING
             case Protect(node):
                 if node in self.machines:
                     self.machines[node].protected = True
