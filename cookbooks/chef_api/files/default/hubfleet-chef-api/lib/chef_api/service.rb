@@ -20,7 +20,7 @@ module ChefApi
   # {name, admin, validator, public_key_file}: clients that exist from the start).
   class Service
     HOST = '127.0.0.1'.freeze
-    # Measured on two cores (docs/adr/0012): Ruby runs one at a time, so more only wait for one another.
+    # Enough while some wait for the disk: Ruby runs one at a time (docs/adr/0012).
     THREADS = 4
     # Seconds of silence in the middle of a request, which nginx sends whole.
     HALF_REQUEST_S = 5
