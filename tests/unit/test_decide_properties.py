@@ -6,6 +6,7 @@ at any moment, also between an observation and the acts that follow from it.
 
 from dataclasses import dataclass, field, replace
 
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
@@ -333,3 +334,26 @@ TestAutoscaling.settings = settings(
     deadline=None,
     suppress_health_check=list(HealthCheck),
 )
+
+
+@pytest.mark.parametrize("late", range(4))
+@pytest.mark.parametrize("minimum", range(3))
+def test_classes_that_leave_stragglers(minimum: int, late: int) -> None:
+    """What the rules above find by chance, each time: the same machine on a fixed course."""
+    for count in (4, 8, 12):
+        for silent in (False, True):
+            machine = Autoscaling()
+            machine.configure(minimum, 5, 0)
+            for _ in range(2):
+                machine.a_class_comes_and_leaves_stragglers(count, silent, late)
+                machine.never_above_the_maximum()
+                machine.students_come(2)
+                machine.spawner_lags()
+                machine.a_while_passes(5, 0)
+            machine.sources_go_or_come(True)
+            machine.students_come(5)
+            for _ in range(3):
+                machine.now += 5
+                machine.controller_decides(0)
+                machine.never_above_the_maximum()
+            machine.teardown()
