@@ -87,7 +87,7 @@ def test_missing_rules_are_seen_and_put_back(node: Subject) -> None:
 
 @pytest.mark.kitchen
 def test_the_rules_hold_after_a_restart_of_the_engine(node: Subject) -> None:
-    node.run("systemctl", "restart", "docker")
+    node.restart_engine()
     # The node's rules are there before any container; those of an overlay come just after it.
     assert "node4" not in node.try_run(FIREWALL, "check").stderr
     eventually(lambda: node.try_run(FIREWALL, "check").rc == 0, "nobody put the rules back")

@@ -142,7 +142,7 @@ def test_a_wrong_password_or_name_is_refused(
 
 @pytest.mark.kitchen
 def test_the_hub_comes_back_after_a_restart_of_the_engine(node: Subject) -> None:
-    node.run("systemctl", "restart", "docker")
+    node.restart_engine()
 
     def answers() -> bool:
         return node.request("GET", "/hub/health").status_code == 200

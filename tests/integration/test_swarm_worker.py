@@ -105,5 +105,5 @@ def test_the_manager_gives_it_work_on_a_guarded_overlay(node: Subject, task: str
 
 @pytest.mark.kitchen
 def test_it_is_back_after_a_restart_of_its_engine(node: Subject) -> None:
-    node.run("systemctl", "restart", "docker")
+    node.restart_engine()
     eventually(lambda: is_ready(node), "the node did not come back into the Swarm")
