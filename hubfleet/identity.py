@@ -53,6 +53,7 @@ def ensure(deployment: Deployment, settings: Settings) -> list[str]:
     _ensure_htpasswd(store, settings.registry.user)
     store.ensure(Role.HUB, "cookie_secret", random_hex)
     store.ensure(Role.HUB, "proxy_token", random_hex)
+    store.ensure(Role.HUB, "fleet_api_token", random_hex)
     if settings.hub.authenticator == "dummy":
         store.ensure(Role.HUB, "login_password", random_password)
     else:

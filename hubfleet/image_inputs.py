@@ -20,8 +20,18 @@ NOT_INPUTS = {".in", ".md", ".pyc"}
 NODE_GEMS = ("chef-bin", "chef-zero", "mixlib-authentication", "puma", "rack")
 """Programs of a node; the versions are those of Gemfile.lock, with all that they depend on."""
 
-HUB_CODE = ("__init__.py", "errors.py", "settings*.py", "settings/**/*", "hub/**/*")
-"""The part of the Python package that runs inside image `hub`."""
+HUB_CODE = (
+    *("__init__.py", "errors.py", "settings*.py", "settings/**/*", "hub/**/*", "controller/**/*"),
+    *("fleet/__init__.py", "fleet/base.py", "fleet/scaling*.py"),
+    *(
+        f"clients/{name}.py"
+        for name in (
+            *("__init__", "calendar", "chef", "chef_wire", "docker", "hub_service", "process"),
+            *("fleet_local", "swarm_manager"),
+        )
+    ),
+)
+"""The part of the Python package that runs inside image `hub`: JupyterHub and the controller."""
 
 
 @dataclass(frozen=True)

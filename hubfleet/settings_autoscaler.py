@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import Field, model_validator
 
-from hubfleet.settings_types import Seconds, Section
+from hubfleet.settings_types import Port, Seconds, Section
 
 Whole = Annotated[int, Field(ge=0)]
 Day = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
@@ -94,15 +94,13 @@ class Pools(Section):
 class Autoscaler(Section):
     """When workers are started and ended; docs/explanation/autoscaling.md says how."""
 
-    seats_per_worker: Annotated[int, Field(ge=1)] = Field(
-        description="Students' servers that one worker takes."
-    )
     headroom: Headroom
     ready: Ready
     classes: ClassTimes
     pools: Pools
     hold_s: Seconds = Field(description="Workers must be too many for so long to be paused.")
     stale_s: Seconds = Field(description="Older observations are no ground to end anything.")
+    metrics_port: Port = Field(description="Prometheus metrics of the controller, on the loopback.")
     budget_node_hours: Whole = Field(
         description="Hours of all workers in one day (UTC) after which none is added; 0: no limit."
     )

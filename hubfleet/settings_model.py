@@ -1,4 +1,4 @@
-"""The whole attribute tree as one typed model, and the part of it that the hub reads.
+"""The whole attribute tree as one typed model, and the parts that hub and controller read.
 
 Needs nothing but pydantic, `hubfleet.errors` and the other `hubfleet.settings_*` modules: the hub
 image imports it to read the settings that Chef has rendered.
@@ -45,13 +45,18 @@ class HubView(Section):
     swarm: Swarm
 
 
-class Settings(HubView):
-    """The whole attribute tree of one environment, over all roles."""
+class ControllerView(HubView):
+    """What the controller reads."""
 
     autoscaler: Autoscaler
+    classes: Classes
+
+
+class Settings(ControllerView):
+    """The whole attribute tree of one environment, over all roles."""
+
     chef_client: ChefClient
     chef_server: ChefServer
-    classes: Classes
     docker: Docker
     firewall: Firewall
     secrets: Secrets
@@ -83,18 +88,23 @@ class Settings(HubView):
 
 
 def read_hub_view(path: Path) -> tuple[str, HubView]:
-    """Read the settings that the hub cookbook has rendered: the environment's name, and the view.
+    """Return what JupyterHub reads, as `read_view` does."""
+    return read_view(path, HubView)
 
-    Attributes of concerns that the hub does not read are left aside. Raises SettingsError where the
-    file is missing, broken or not what the models say.
+
+def read_view(path: Path, model: type[SectionT]) -> tuple[str, SectionT]:
+    """Read the settings that the hub cookbook has rendered: the environment's name, and a view.
+
+    Attributes of concerns that the view does not have are left aside. Raises SettingsError where
+    the file is missing, broken or not what the models say.
     """
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
         environment, attributes = document["environment"], document["attributes"]
-        known = {key: value for key, value in attributes.items() if key in HubView.model_fields}
+        known = {key: value for key, value in attributes.items() if key in model.model_fields}
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise SettingsError(f"{path}: {error!r}") from error
-    return environment, parse(HubView, known, str(path))
+    return environment, parse(model, known, str(path))
 
 
 def parse(model: type[SectionT], document: Mapping[str, Any], source: str) -> SectionT:

@@ -41,18 +41,18 @@ class Secrets(Section):
 
 
 class Workers(Section):
-    """How many worker machines."""
+    """How many worker machines, and what one takes."""
 
-    count: Annotated[int, Field(ge=0)] = Field(description="Workers that a deployment starts with.")
     min: Annotated[int, Field(ge=0)] = Field(description="Never fewer workers.")
     max: Annotated[int, Field(ge=1)] = Field(description="Never more workers.")
+    seats: Annotated[int, Field(ge=1)] = Field(
+        description="Students' servers that one worker takes."
+    )
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:
-        if not self.min <= self.count <= self.max:
-            raise ValueError(
-                f"min ({self.min}) <= count ({self.count}) <= max ({self.max}) does not hold"
-            )
+        if not self.min <= self.max:
+            raise ValueError(f"min ({self.min}) <= max ({self.max}) does not hold")
         return self
 
 

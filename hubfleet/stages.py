@@ -157,7 +157,7 @@ class Deploy:
         except HubfleetError:
             clients = []  # no server yet, or none that answers: it is waited for later
         known = bringup.without_revoked(found, clients)
-        self.machines = bringup.make_plan(known, self.settings.fleet.workers.count)
+        self.machines = bringup.make_plan(known, self.settings.fleet.workers.min)
         return self.machines.words()
 
     def _chef_server(self) -> None:

@@ -116,7 +116,7 @@ class _Turn:
         """Order workers for the seats that are short."""
         wanted = self.waiting + self.room.now
         short = wanted - self.free - self.coming
-        seats = self.rules.scaling.seats_per_worker
+        seats = self.rules.seats
         missing = self.rules.minimum - self.kept
         count = max(math.ceil(short / seats), missing, 0)
         if not count:
@@ -225,7 +225,7 @@ class _Turn:
             announced=self.room.announced,
             rate=self.room.rate,
             ready_s=self.room.ready_s,
-            wanted=math.ceil(need / self.rules.scaling.seats_per_worker),
+            wanted=math.ceil(need / self.rules.seats),
         )
         placement = tuple(node.id for node in self.usable)
         return Decision(tuple(actions), next_memory, placement, figures, tuple(self.notes))

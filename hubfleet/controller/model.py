@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from hubfleet.settings_autoscaler import Autoscaler
-from hubfleet.settings_model import Settings
+from hubfleet.settings_model import ControllerView
 
 
 class NodeState(StrEnum):
@@ -242,10 +242,12 @@ class Rules:
 
     minimum: int
     maximum: int
+    seats: int
+    """Of one worker."""
     scaling: Autoscaler
 
 
-def rules_of(settings: Settings) -> Rules:
+def rules_of(settings: ControllerView) -> Rules:
     """Return the rules of an environment."""
     workers = settings.fleet.workers
-    return Rules(workers.min, workers.max, settings.autoscaler)
+    return Rules(workers.min, workers.max, workers.seats, settings.autoscaler)

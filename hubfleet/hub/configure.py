@@ -26,6 +26,7 @@ def configure(c: Any, settings_file: str | Path, secrets: Path = SECRETS) -> Non
     """
     environment, settings = read_hub_view(Path(settings_file))
     _hub(c, settings, secrets)
+    _controller(c, secrets)
     _spawner(c, settings)
     authenticate(c, environment, settings, secrets)
 
@@ -55,6 +56,16 @@ def _hub(c: Any, settings: HubView, secrets: Path) -> None:
     c.ConfigurableHTTPProxy.should_start = False
     c.ConfigurableHTTPProxy.api_url = "http://proxy-api:8001"
     c.ConfigurableHTTPProxy.auth_token = (secrets / "proxy_token").read_text().strip()
+
+
+def _controller(c: Any, secrets: Path) -> None:
+    """Let the controller see who has a server, start and stop them, and see the routes."""
+    token = (secrets / "fleet_api_token").read_text().strip()
+    c.JupyterHub.services = [{"name": "fleet", "api_token": token}]
+    scopes = ["list:users", "read:users", "servers", "admin:server_state", "list:groups"]
+    c.JupyterHub.load_roles = [
+        {"name": "fleet", "services": ["fleet"], "scopes": [*scopes, "read:groups", "proxy"]}
+    ]
 
 
 def _spawner(c: Any, settings: HubView) -> None:

@@ -142,7 +142,7 @@ def as_text(answer: Answer) -> str:
         f"  workers    at most {found['workers_at_once']} at once of {found['environment_maximum']}"
         f" allowed, never fewer than {found['environment_minimum']};"
         f" {found['workers_started']:.0f} started in the week",
-        f"             {answer.settings.autoscaler.seats_per_worker} seats each",
+        f"             {answer.settings.fleet.workers.seats} seats each",
     ]
     lines += _limits(answer, found)
     lines += ["", *_cost(found, answer.question.price)]
@@ -198,7 +198,7 @@ def _runs(
     question: Question, rules: Rules, week: Sequence[Window], begin: float, announced: bool
 ) -> list[Outcome]:
     setting = Setting(
-        seats=rules.scaling.seats_per_worker,
+        seats=rules.seats,
         ready_p95_s=float(rules.scaling.ready.prior_s),
         minimum=rules.minimum,
         maximum=rules.maximum,

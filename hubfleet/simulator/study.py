@@ -23,11 +23,11 @@ POLICIES: dict[str, tuple[str, Callable[[Rules], Policy]]] = {
     "placeholders-3": ("3 placeholders", lambda _: baselines.Placeholders(3)),
     "placeholders-half": (
         "placeholders: half a worker",
-        lambda rules: baselines.Placeholders(rules.scaling.seats_per_worker // 2),
+        lambda rules: baselines.Placeholders(rules.seats // 2),
     ),
     "placeholders-node": (
         "one placeholder of a whole worker",
-        lambda rules: baselines.Placeholders(rules.scaling.seats_per_worker, whole=True),
+        lambda rules: baselines.Placeholders(rules.seats, whole=True),
     ),
     "calendar-nodes": ("calendar of placeholder workers", lambda _: baselines.CalendarNodes()),
     "static": ("peak, all day", lambda _: baselines.Static()),
@@ -85,7 +85,6 @@ def rules_for(rules: Rules, setting: Setting) -> Rules:
     )
     scaling = rules.scaling.model_copy(
         update={
-            "seats_per_worker": setting.seats,
             "ready": ready,
             # What is spare by default is half a worker.
             "headroom": rules.scaling.headroom.model_copy(
@@ -93,7 +92,8 @@ def rules_for(rules: Rules, setting: Setting) -> Rules:
             ),
         }
     )
-    return replace(rules, minimum=setting.minimum, maximum=setting.maximum, scaling=scaling)
+    limits = {"minimum": setting.minimum, "maximum": setting.maximum, "seats": setting.seats}
+    return replace(rules, scaling=scaling, **limits)
 
 
 def run(job: Job) -> Outcome:

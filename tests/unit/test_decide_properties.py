@@ -56,13 +56,12 @@ def rules(minimum: int, maximum: int, budget: int) -> Rules:
     headroom = scaling.headroom.model_copy(update={"seats": 2})
     changed = scaling.model_copy(
         update={
-            "seats_per_worker": SEATS,
             "pools": pools,
             "headroom": headroom,
             "budget_node_hours": budget,
         }
     )
-    return Rules(minimum, maximum, changed)
+    return Rules(minimum, maximum, SEATS, changed)
 
 
 class Autoscaling(RuleBasedStateMachine):

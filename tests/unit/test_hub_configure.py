@@ -33,7 +33,10 @@ def render(tmp_path: Path, environment: str = "local", **hub: Any) -> Path:
     """Write settings as the hub cookbook does, and the secrets."""
     attributes = settings.role_settings("hub", "local")
     attributes["hub"] = {**attributes["hub"], **hub}
-    for name in ("proxy_token", "login_password", "oauth_client_id", "oauth_client_secret"):
+    for name in (
+        *("fleet_api_token", "proxy_token", "login_password"),
+        *("oauth_client_id", "oauth_client_secret"),
+    ):
         (tmp_path / name).write_text(f"{name}-value\n")
     file = tmp_path / "settings.json"
     file.write_text(json.dumps({"environment": environment, "attributes": attributes}))

@@ -51,7 +51,15 @@ def test_each_role_gets_its_secrets_and_nothing_more(
             "tls_crt",
             "tls_key",
         ],
-        "hub": ["ca_crt", "cookie_secret", "login_password", "proxy_token", "tls_crt", "tls_key"],
+        "hub": [
+            "ca_crt",
+            "cookie_secret",
+            "fleet_api_token",
+            "login_password",
+            "proxy_token",
+            "tls_crt",
+            "tls_key",
+        ],
         "operator": ["registry_password"],
         "swarm_worker": ["ca_crt"],
     }

@@ -24,7 +24,7 @@ def checkout(tmp_path: Path) -> Checkout:
 @pytest.mark.parametrize("environment", settings.environments())
 def test_every_environment_loads(environment: str) -> None:
     loaded = settings.load(environment)
-    assert loaded.fleet.workers.min <= loaded.fleet.workers.count <= loaded.fleet.workers.max
+    assert loaded.fleet.workers.min <= loaded.fleet.workers.max
 
 
 def test_homes_of_production_are_found_by_name() -> None:
@@ -112,7 +112,7 @@ def test_where_roles_differ_the_view_is_the_hubs(checkout: Checkout) -> None:
 
 
 NONSENSE = {
-    "workers": (LOCAL, "fleet.workers.min", 3, "min (3) <= count (2) <= max (4)"),
+    "workers": (LOCAL, "fleet.workers.min", 5, "min (5) <= max (4)"),
     "memory": (LOCAL, "notebook.memory_guarantee_mb", 2048, "is more than memory_limit_mb (1024)"),
     "cpu": (LOCAL, "notebook.cpu_guarantee", 1.5, "is more than cpu_limit (1.0)"),
     "cidr": (LOCAL, "swarm.networks.control.subnet", "10.90.0.1/24", "has host bits set"),

@@ -13,6 +13,9 @@ engine_config DockerEngine::Config::PATH do
       'live-restore' => false,
       'log-driver' => 'json-file',
       'log-opts' => { 'max-file' => node['docker']['log_max_files'].to_s, 'max-size' => node['docker']['log_max_size'] },
+      # What the Swarm's scheduler counts: a student's server takes one. The manager's are never taken,
+      # since servers are placed on workers only.
+      'node-generic-resources' => ["seat=#{node['fleet']['workers']['seats']}"],
       'no-new-privileges' => node['docker']['no_new_privileges'],
     }
   }

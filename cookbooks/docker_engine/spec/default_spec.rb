@@ -2,6 +2,7 @@ require_relative '../../../spec/cookbooks_helper'
 
 describe 'docker_engine::default' do
   let(:run) { runner_for('swarm_worker').converge('docker_engine::default') }
+  let(:seats) { CookbooksHelper.role_attributes('swarm_worker')['fleet']['workers']['seats'] }
   let(:docker) { CookbooksHelper.role_attributes('swarm_worker')['docker'] }
 
   it 'trusts the registry before anything is pulled' do
@@ -15,6 +16,7 @@ describe 'docker_engine::default' do
         'live-restore' => false,
         'log-driver' => 'json-file',
         'log-opts' => { 'max-file' => docker['log_max_files'].to_s, 'max-size' => docker['log_max_size'] },
+        'node-generic-resources' => ["seat=#{seats}"],
         'no-new-privileges' => docker['no_new_privileges'],
       }
     )

@@ -8,8 +8,14 @@ module JupyterhubStack
   STACK = '/etc/hubfleet/stack.yml'.freeze
   NAME = 'hubfleet'.freeze
 
-  # The attributes the hub reads, whole: hubfleet.settings_model.HubView.
-  CONCERNS = %w(fleet hub images notebook registry storage swarm).freeze
+  # What the controller remembers, and what it tells the hub.
+  FLEET_DIR = '/var/lib/hubfleet/fleet'.freeze
+
+  # The attributes that hub and controller read, whole: hubfleet.settings_model.ControllerView.
+  CONCERNS = %w(autoscaler classes fleet hub images notebook registry storage swarm).freeze
+
+  # Those of them that only the controller reads: they restart no hub.
+  CONTROLLER_ONLY = %w(autoscaler classes).freeze
 
   CONFIG_TEXT = <<~PYTHON.freeze
     # Owned by Chef (cookbook jupyterhub). All settings come from the policy, see #{SETTINGS}.
@@ -19,12 +25,18 @@ module JupyterhubStack
   PYTHON
 
   # Secrets that the hub needs, beside those of every hub, by its authenticator.
-  SECRETS = %w(cookie_secret proxy_token).freeze
+  SECRETS = %w(cookie_secret fleet_api_token proxy_token).freeze
   AUTHENTICATOR_SECRETS = {
     'dummy' => %w(login_password),
     'native' => [],
     'github' => %w(oauth_client_id oauth_client_secret),
     'oidc' => %w(oauth_client_id oauth_client_secret),
+  }.freeze
+
+  # Secrets of the controller, by what starts and ends workers.
+  FLEET_SECRETS = {
+    'aws' => %w(fleet_api_token fleet_key),
+    'local' => %w(fleet_api_token fleet_key fleet_token),
   }.freeze
 
   module_function
@@ -34,8 +46,8 @@ module JupyterhubStack
   end
 
   # settings.json: attributes is a Hash or node attributes; sorted, so that equal settings are equal bytes.
-  def settings(environment, attributes)
-    picked = CONCERNS.to_h { |concern| [concern, attributes[concern].to_h] }
+  def settings(environment, attributes, concerns = CONCERNS)
+    picked = concerns.to_h { |concern| [concern, attributes[concern].to_h] }
     document = DockerEngine::Config.sorted('environment' => environment, 'attributes' => picked)
     "#{JSON.pretty_generate(document)}\n"
   end

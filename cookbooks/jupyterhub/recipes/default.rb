@@ -6,8 +6,11 @@ hub = node['hub']
 images = %w(hub notebook).to_h do |name|
   [name, "registry.#{zone}/#{node['images'][name]['repository']}:#{node['images'][name]['tag']}"]
 end
-secrets = JupyterhubStack.secrets_for(hub['authenticator'])
+hub_secrets = JupyterhubStack.secrets_for(hub['authenticator'])
+fleet_secrets = JupyterhubStack::FLEET_SECRETS.fetch(node['fleet']['backend'])
+secrets = hub_secrets | fleet_secrets
 settings = JupyterhubStack.settings(node.policy_group, node)
+hub_settings = JupyterhubStack.settings(node.policy_group, node, JupyterhubStack::CONCERNS - JupyterhubStack::CONTROLLER_ONLY)
 
 engine_image images['hub']
 
@@ -22,6 +25,13 @@ directory hub['data_dir'] do
   owner 'root'
   group 'root'
   mode '0700'
+  recursive true
+end
+
+directory JupyterhubStack::FLEET_DIR do
+  owner 'root'
+  group 'root'
+  mode '0755'
   recursive true
 end
 
@@ -57,11 +67,17 @@ template JupyterhubStack::STACK do
       control_subnet: node['swarm']['networks']['control']['subnet'],
       port: hub['port'],
       api_port: hub['api_port'],
+      ca_file: '/etc/chef/trusted_certs/hubfleet-ca.crt',
+      chef_url: Chef::Config[:chef_server_url],
+      fleet_dir: JupyterhubStack::FLEET_DIR,
+      hub_secrets: hub_secrets,
+      fleet_secrets: fleet_secrets,
       data_dir: hub['data_dir'],
       homes: node['storage']['homes'],
       settings: JupyterhubStack::SETTINGS,
       config: JupyterhubStack::CONFIG,
-      settings_digest: JupyterhubStack.digest(settings, JupyterhubStack::CONFIG_TEXT),
+      hub_digest: JupyterhubStack.digest(hub_settings, JupyterhubStack::CONFIG_TEXT),
+      fleet_digest: JupyterhubStack.digest(settings),
       health: JupyterhubStack.method(:health_command),
       secrets: secrets.to_h { |name| [name, Swarm::Diffs.secret_name(JupyterhubStack.swarm_name(name), Hubfleet::Secrets.for(node).read('hub', name))] },
     }
@@ -72,7 +88,7 @@ end
 # The pin is not waited for: a worker that is ill must not keep the hub from converging.
 swarm_stack JupyterhubStack::NAME do
   file JupyterhubStack::STACK
-  wait_for %w(proxy hub)
+  wait_for %w(proxy hub fleet)
 end
 
 secrets.each do |name|

@@ -35,7 +35,7 @@ describe 'jupyterhub::default' do
   it 'hands the hub the attributes of the policy, verbatim and no others' do
     settings = settings_of(run)
     expect(settings['environment']).to eq('local')
-    expect(settings['attributes'].keys).to eq(%w(fleet hub images notebook registry storage swarm))
+    expect(settings['attributes'].keys).to eq(%w(autoscaler classes fleet hub images notebook registry storage swarm))
     %w(fleet hub notebook registry storage swarm).each { |concern| expect(settings['attributes'][concern]).to eq(attributes[concern]) }
   end
 
@@ -48,7 +48,7 @@ describe 'jupyterhub::default' do
   end
 
   it 'needs neither virtual addresses nor the routing mesh' do
-    expect(services.values.map { |service| service['deploy']['endpoint_mode'] }.uniq).to eq(%w(dnsrr))
+    expect(services.values.map { |service| service['deploy']['endpoint_mode'] }.uniq).to eq(['dnsrr', nil])
     expect(services.values.flat_map { |service| service['ports'].to_a }).to eq([{ 'target' => 8000, 'published' => attributes['hub']['port'], 'protocol' => 'tcp', 'mode' => 'host' }])
   end
 
@@ -61,23 +61,24 @@ describe 'jupyterhub::default' do
   it 'gives no service more than it needs' do
     expect(services.values.map { |service| service['cap_drop'] }.uniq).to eq([['ALL']])
     expect(services.transform_values { |service| service['cap_add'] }.compact).to eq('hub' => %w(CHOWN FOWNER DAC_OVERRIDE))
-    expect(services.select { |_, service| service['read_only'] }.keys).to eq(%w(proxy pin))
+    expect(services.select { |_, service| service['read_only'] }.keys).to eq(%w(proxy fleet pin))
     expect(services.values.map { |service| service.dig('deploy', 'resources', 'limits', 'memory') }).to all(be_a(String))
     expect(services['hub']['volumes'].map { |volume| [volume['source'], volume['read_only']] }).to eq([
                                                                                                         ['/var/run/docker.sock', nil], [attributes['hub']['data_dir'], nil], [attributes['storage']['homes'], nil],
-                                                                                                        ['/etc/hubfleet/settings.json', true], ['/etc/hubfleet/jupyterhub_config.py', true]
+                                                                                                        ['/etc/hubfleet/settings.json', true], ['/etc/hubfleet/jupyterhub_config.py', true],
+                                                                                                        ['/var/lib/hubfleet/fleet', true]
                                                                                                       ])
   end
 
   it 'puts hub and proxy on the manager and a pin on every worker' do
     expect(services.transform_values { |service| service['deploy']['placement']['constraints'] })
-      .to eq('proxy' => ['node.role == manager'], 'hub' => ['node.role == manager'], 'pin' => ['node.role == worker'])
+      .to eq('proxy' => ['node.role == manager'], 'hub' => ['node.role == manager'], 'fleet' => ['node.role == manager'], 'pin' => ['node.role == worker'])
     expect(services['pin']['deploy']['mode']).to eq('global')
     expect(services['pin']['image']).to eq("registry.#{zone}/hubfleet/notebook:bbbbbbbbbbbb")
   end
 
   it 'gives each service its secrets, readable by its owner alone' do
-    expect(services['hub']['secrets']).to eq(%w(cookie_secret proxy_token login_password).map { |name| { 'source' => name, 'target' => name, 'mode' => 0o400 } })
+    expect(services['hub']['secrets']).to eq(%w(cookie_secret fleet_api_token proxy_token login_password).map { |name| { 'source' => name, 'target' => name, 'mode' => 0o400 } })
     expect(services['proxy']['secrets']).to eq([{ 'source' => 'proxy_token', 'target' => 'proxy_token', 'uid' => '65534', 'gid' => '65534', 'mode' => 0o400 }])
     expect(stack['secrets']['proxy_token']).to eq('external' => true, 'name' => Swarm::Diffs.secret_name('hubfleet-proxy_token', 'hub-proxy_token-value'))
   end
@@ -89,12 +90,24 @@ describe 'jupyterhub::default' do
 
   it 'asks for the secrets of an OAuth provider only where there is one' do
     stack = stack_of(converged { |node| node.default['hub']['authenticator'] = 'github' })
-    expect(stack['services']['hub']['secrets'].map { |item| item['source'] }).to eq(%w(cookie_secret proxy_token oauth_client_id oauth_client_secret))
+    expect(stack['services']['hub']['secrets'].map { |item| item['source'] }).to eq(%w(cookie_secret fleet_api_token proxy_token oauth_client_id oauth_client_secret))
   end
 
-  it 'restarts the hub, and nothing else, when a setting changes' do
+  it 'restarts hub and controller, and nothing else, when a setting of the hub changes' do
     other = stack_of(converged { |node| node.default['hub']['concurrent_spawn_limit'] = 99 })['services']
-    expect(services.keys.reject { |name| services[name] == other[name] }).to eq(%w(hub))
+    expect(services.keys.reject { |name| services[name] == other[name] }).to eq(%w(hub fleet))
+  end
+
+  it 'restarts the controller alone when a rule of the autoscaler changes' do
+    other = stack_of(converged { |node| node.default['autoscaler']['hold_s'] = 99 })['services']
+    expect(services.keys.reject { |name| services[name] == other[name] }).to eq(%w(fleet))
+  end
+
+  it 'runs the controller on the network of the node, with its own secrets' do
+    expect(services['fleet']['networks']).to eq(%w(host))
+    expect(services['fleet']['secrets'].map { |item| item['source'] }).to eq(%w(fleet_api_token fleet_key fleet_token))
+    aws = stack_of(converged { |node| node.default['fleet']['backend'] = 'aws' })['services']
+    expect(aws['fleet']['secrets'].map { |item| item['source'] }).to eq(%w(fleet_api_token fleet_key))
   end
 
   it 'pulls before it deploys, cleans up after, and waits for an answer in the end' do
@@ -103,7 +116,7 @@ describe 'jupyterhub::default' do
              'swarm_secret[older versions of cookie_secret]', 'nginx_site[hub]', 'jupyterhub_ready[https://localhost/hub/health]']
     expect(names & order).to eq(order)
     expect(names.last).to eq(order.last)
-    expect(run).to deploy_swarm_stack('hubfleet').with(wait_for: %w(proxy hub))
+    expect(run).to deploy_swarm_stack('hubfleet').with(wait_for: %w(proxy hub fleet))
     expect(run).to prune_engine_image("older than #{hub_image}").with(reference: hub_image)
     expect(run).to create_nginx_site('hub').with(server_names: ["hub.#{zone}", 'localhost'], websockets: true, upstream: "http://127.0.0.1:#{attributes['hub']['port']}")
   end
