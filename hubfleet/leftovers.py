@@ -1,10 +1,14 @@
 """What machines leave behind that went away by themselves, and its removal."""
 
 import re
+import time
 
 from hubfleet import inventory, policy
 from hubfleet.fleet.base import Fleet
 from hubfleet.state import Deployment
+
+MAKING_S = 60
+"""A seed is written before its machine is made, which takes a second."""
 
 INSTANCE_ID = re.compile(r"i-[0-9a-f]{17}")
 
@@ -16,11 +20,12 @@ def forget_machines(deployment: Deployment, fleet: Fleet, shared: bool) -> None:
     and a client without a node stays.
     """
     chef = policy.connect(deployment)
-    alive = {instance.id for instance in fleet.list()}
     if shared:
         known = set(inventory.chef_nodes(chef, deployment.environment))
     else:
         known = set(chef.nodes()) | set(chef.clients())
+    # After that: the controller may have launched a machine meanwhile, which has registered.
+    alive = {instance.id for instance in fleet.list()}
     for name in known:
         if INSTANCE_ID.fullmatch(name) and name not in alive:
             chef.delete_node(name)
@@ -29,7 +34,12 @@ def forget_machines(deployment: Deployment, fleet: Fleet, shared: bool) -> None:
 
 def sweep_seeds(deployment: Deployment, fleet: Fleet) -> None:
     """Remove seeds whose machine was never made: each holds a copy of the bootstrap key."""
+    seeds = [
+        seed
+        for seed in (deployment.dir / "nodes").glob("i-*")
+        if time.time() - seed.stat().st_mtime > MAKING_S
+    ]
     alive = {instance.id for instance in fleet.list()}
-    for seed in (deployment.dir / "nodes").glob("i-*"):
+    for seed in seeds:
         if seed.name not in alive:
             fleet.terminate(seed.name)

@@ -22,6 +22,7 @@ from hubfleet.rollout_plan import Node, Plan, make_plan, outdated
 from hubfleet.settings import environments
 from hubfleet.settings_schema import Json
 from hubfleet.state import Deployment
+from hubfleet.steady import steady
 
 SHORTEST = 6
 """Digits that name a revision, where no other begins with them."""
@@ -171,7 +172,8 @@ class Rollback:
         after = job.before | job.target
         event = new_event(self.group.name, What.ROLLBACK, before=job.before, after=after)
         self.console.plan(3 + bool(job.plan.canary) + len(job.plan.batches))
-        with self.group.history.entry(event) as entry:
+        quiet = steady(self.machines.fleet, "a rollback is under way")
+        with self.group.history.entry(event) as entry, quiet:
             outcome = Outcome(event.id, job.changes)
             held = self._hold(job, event)
             with self.console.stage("publish"):

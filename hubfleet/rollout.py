@@ -21,6 +21,7 @@ from hubfleet.parallel import run_all
 from hubfleet.rolling import Machines, Outcome, command
 from hubfleet.rollout_plan import Node, Plan, make_plan, outdated
 from hubfleet.state import Deployment
+from hubfleet.steady import steady
 
 
 @dataclass(frozen=True)
@@ -94,7 +95,8 @@ class Rollout:
         root, name = self.deployment.root, self.group.name
         event = new_event(name, What.ROLLOUT, root, before=job.before, after=job.after)
         self.console.plan(2 + bool(job.plan.canary) + len(job.plan.batches))
-        with self.group.history.entry(event) as entry:
+        quiet = steady(self.fleet, "a rollout is under way")
+        with self.group.history.entry(event) as entry, quiet:
             outcome = Outcome(event.id, job.changes)
             held = self._hold(job, entry)
             self._publish(job, held)

@@ -37,6 +37,7 @@ from hubfleet.publication import Publisher
 from hubfleet.secrets import SecretStore
 from hubfleet.settings import Settings
 from hubfleet.state import Deployment, make_private_dir, write_private
+from hubfleet.steady import steady
 
 SERVER_TIMEOUT_S = {"embedded": 300, "install": 1200, "external": 300}
 """By chef_server.mode; an Infra Server unpacks some hundred MB and sets up its databases."""
@@ -86,11 +87,8 @@ class Deploy:
         started = time.monotonic()
         stages = self.stages()
         self.console.plan(len(stages))
-        for stage in stages:
-            with self.console.stage(stage.title):
-                for line in stage.plan():
-                    self.console.say(f"  {line}")
-                stage.act()
+        with steady(self.fleet, "a deploy is under way"):
+            self._do(stages)
         updated = sum(result.updated for result in self.results)
         launched = sum(self.machines.launch.values())
         seconds = time.monotonic() - started
@@ -100,6 +98,13 @@ class Deploy:
             backup.after_deploy(self.deployment, self.console)
         self._say_goodbye(summary)
         return summary
+
+    def _do(self, stages: Sequence[Stage]) -> None:
+        for stage in stages:
+            with self.console.stage(stage.title):
+                for line in stage.plan():
+                    self.console.say(f"  {line}")
+                stage.act()
 
     def show_plan(self) -> None:
         """Say what a deploy would do, stage by stage, in the words of the deploy itself."""
@@ -233,14 +238,17 @@ class Deploy:
 
     def _check(self) -> None:
         hub = self._only(Role.HUB)
-        machines = [i for i in self.fleet.list() if i.role is not Role.CHEF_SERVER]
-        alive = [instance.id for instance in machines]
-        swarm.forget(self.fleet, hub, alive)
+
+        def members() -> list[str]:
+            machines = self.fleet.list()
+            return [i.id for i in machines if i.role is not Role.CHEF_SERVER]
+
+        swarm.forget(self.fleet, hub, members())
 
         def complaint() -> str:
             try:
                 get_json(f"{self.deployment.url}/hub/health", self.deployment.ca_crt)
-                return swarm.complaint(swarm.nodes(self.fleet, hub), alive)
+                return swarm.complaint(swarm.nodes(self.fleet, hub), members())
             except CommandError as error:
                 return error.message
 

@@ -62,8 +62,8 @@ def set_availability(fleet: Fleet, hub: Instance, host: str, availability: str) 
 
 
 def complaint(members: Sequence[SwarmNode], wanted: Sequence[str]) -> str:
-    """Return which host names of `wanted` are no ready members; empty where all are."""
-    ready = {member.hostname for member in members if member.ready}
+    """Return which host names of `wanted` are no ready members, paused or not; empty if none."""
+    ready = {member.hostname for member in members if member.status == "Ready"}
     missing = [name for name in wanted if name not in ready]
     return f"not ready in the Swarm: {', '.join(missing)}" if missing else ""
 

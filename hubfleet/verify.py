@@ -11,7 +11,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from hubfleet import converge_health, destroy, doctor, inventory, verified
+from hubfleet import bringup, converge_health, destroy, doctor, inventory, verified
+from hubfleet.bringup import Health
 from hubfleet.clients import process
 from hubfleet.console import Console
 from hubfleet.deploy import deploy
@@ -22,6 +23,7 @@ from hubfleet.probe import probe_isolation
 from hubfleet.settings import ROOT, load
 from hubfleet.state import SHARED_LOGS, Deployment
 from hubfleet.status import fleet_of, problems
+from hubfleet.steady import steady
 from hubfleet.students import address, student
 
 NODE_TIMEOUT_S = 300
@@ -56,7 +58,14 @@ def verify(deployment: Deployment, console: Console) -> list[Finding]:
     where it cannot look.
     """
     fleet = fleet_of(deployment)
-    machines = [machine for machine in fleet.list() if machine.state is State.RUNNING]
+    with steady(fleet, "the deployment is being verified"):
+        return _verify(deployment, fleet, console)
+
+
+def _verify(deployment: Deployment, fleet: LocalFleet, console: Console) -> list[Finding]:
+    running = [machine for machine in fleet.list() if machine.state is State.RUNNING]
+    # What the controller has ordered meanwhile is verified when it has come up.
+    machines = [m for m in running if bringup.health(fleet, m) is not Health.BUSY]
     if not machines:
         raise CommandError(f"no machine of deployment {deployment.name!r} runs", "deploy first")
     verified.require_free(deployment, fleet, machines)

@@ -20,6 +20,14 @@ USER_LABEL = "hubfleet.user"
 SEAT = "seat"
 """Kind of the generic resource of which a worker has a number, and a server takes one."""
 
+PAUSED_BY = "hubfleet.paused-by"
+"""Label of a paused node; CONTROLLER where it may open it again, and end it when it is empty."""
+
+CONTROLLER = "controller"
+
+DRAIN = "hubfleet.drain"
+"""Label of a node that an administrator wants emptied; the value is the reason."""
+
 GONE = frozenset({"complete", "shutdown", "failed", "rejected", "remove", "orphaned"})
 """States of a task that holds no seat any more."""
 
@@ -38,8 +46,18 @@ class SwarmNode:
     availability: str
     """`active`, `pause` or `drain`."""
     seats: int
-    version: int
-    """Index of the object; an update of an older one is refused."""
+    labels: Mapping[str, str] = field(default_factory=dict)
+    """Those that the manager has given it."""
+
+    @property
+    def ours(self) -> bool:
+        """Say whether it was the controller that paused it."""
+        return self.labels.get(PAUSED_BY) == CONTROLLER
+
+    @property
+    def drained(self) -> bool:
+        """Say whether an administrator wants it emptied and replaced."""
+        return DRAIN in self.labels
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,13 +124,20 @@ class SwarmManager:
         return [_service(each) for each in found]
 
     def set_availability(self, node_id: str, availability: str) -> None:
-        """Set a node's availability (`active`, `pause`, `drain`); one that is gone is no error."""
+        """Set a node's availability (`active`, `pause`, `drain`); one that is gone is no error.
+
+        What this pauses is labelled as the controller's own.
+        """
         with refusals(f"set node {node_id} to {availability}"):
             try:
                 found = self._api.inspect_node(node_id)
                 if found["Spec"]["Availability"] == availability:
                     return
-                spec = {**found["Spec"], "Availability": availability}
+                labels = dict(found["Spec"].get("Labels") or {})
+                labels.pop(PAUSED_BY, None)
+                if availability != "active":
+                    labels[PAUSED_BY] = CONTROLLER
+                spec = {**found["Spec"], "Availability": availability, "Labels": labels}
                 self._api.update_node(node_id, found["Version"]["Index"], spec)
             except APIError as error:
                 if error.status_code != 404:
@@ -154,7 +179,7 @@ def _node(found: Mapping[str, Any]) -> SwarmNode:
         state=found["Status"]["State"],
         availability=found["Spec"]["Availability"],
         seats=sum(int(each["Value"]) for each in discrete if each.get("Kind") == SEAT),
-        version=int(found["Version"]["Index"]),
+        labels=found["Spec"].get("Labels") or {},
     )
 
 

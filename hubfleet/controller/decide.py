@@ -5,7 +5,8 @@ What holds whatever is observed (each has a property test):
 - Workers are never more than the maximum, ordered ones included.
 - A worker that has taken students ends only when it was seen paused, and later, in a fresh
   observation, still paused and empty. A worker that never joined ends only by boot timeout.
-- Without fresh data nothing is paused or ended.
+- Without fresh data nothing is paused or ended, nor while a command wants the fleet steady.
+- A worker that somebody else has paused is neither resumed nor ended.
 - Nothing is ordered once the day's budget is spent.
 """
 
@@ -64,9 +65,12 @@ class _Turn:
         leaving = sum(n.used for n in seen.nodes if n.state is NodeState.RECLAIMING)
         self.waiting = seen.queued + leaving
         # Those that stay: a paused worker with servers is a worker, too.
-        staying = sum(bool(n.used) and not n.at_risk for n in self.paused)
+        held = [n for n in by_age if n.state is NodeState.HELD]
+        staying = sum(bool(n.used) and not n.at_risk for n in [*self.paused, *held])
         self.kept = len(self.usable) + len(self.booting) + staying
         self.surplus_since: float | None = None
+        if seen.steady:
+            self.notes.append(f"nothing is ended: {seen.steady}")
 
     def _fresh(self) -> frozenset[str]:
         """Return the sources that are not stale."""
@@ -81,8 +85,8 @@ class _Turn:
 
     @property
     def may_end(self) -> bool:
-        """No data, no scale-in."""
-        return len(self.fresh) == 3
+        """No data, no scale-in; nor while a command works on all workers."""
+        return len(self.fresh) == 3 and not self.seen.steady
 
     def protect(self) -> None:
         """Have every living worker protected from the fleet's own choices."""

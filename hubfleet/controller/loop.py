@@ -9,7 +9,7 @@ from collections.abc import Callable, Container, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
-from hubfleet.controller import report
+from hubfleet.controller import report, steady
 from hubfleet.controller.act import Actor
 from hubfleet.controller.decide import decide
 from hubfleet.controller.model import Memory, Rules, Window
@@ -95,7 +95,12 @@ class Loop:
             return
         self._reaper.turn(world.workers, now)
         seen = self._observer.observation(
-            now, self._windows(now), self._reaper.leaving, self._reaper.at_risk, rules.seats
+            now,
+            self._windows(now),
+            self._reaper.leaving,
+            self._reaper.at_risk,
+            rules.seats,
+            steady.reason(self._file.parent / "steady", now),
         )
         decision = decide(seen, self._memory, rules, now)
         outcomes = self._actor.carry_out(decision.actions)

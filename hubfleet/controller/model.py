@@ -21,6 +21,8 @@ class NodeState(StrEnum):
     """In the Swarm, ready, and takes new servers."""
     PAUSED = "paused"
     """In the Swarm with availability pause: its servers stay, new ones go elsewhere."""
+    HELD = "held"
+    """Paused by somebody else, a rollout or an administrator: nothing is done to it."""
     RECLAIMING = "reclaiming"
     """Under notice, or lost: the reaper has it."""
 
@@ -105,6 +107,8 @@ class Observation:
     ready_times: tuple[float, ...] = ()
     """Measured times to ready, the latest last."""
     failures: tuple[LaunchFailure, ...] = ()
+    steady: str = ""
+    """Why the fleet must not shrink now, empty where it may: a command works on all workers."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -119,6 +119,7 @@ class Observer:
         leaving: Container[str],
         at_risk: Container[str],
         seats: int,
+        steady: str = "",
     ) -> Observation:
         """Return what the decision rests on. `leaving` and `at_risk` are the reaper's workers."""
         world = self.world
@@ -133,6 +134,7 @@ class Observer:
             groups=self._groups(windows),
             ready_times=tuple(self.ready_times),
             failures=tuple(sorted(failures, key=lambda f: f.at)),
+            steady=steady,
         )
 
     def state_of(self, worker: Worker, now: float, leaving: Container[str]) -> NodeState:
@@ -144,7 +146,9 @@ class Observer:
             return NodeState.BOOTING
         if now - self._down_since.get(worker.id, now) >= LOST_S:
             return NodeState.RECLAIMING
-        return NodeState.ACTIVE if node.availability == "active" else NodeState.PAUSED
+        if node.availability == "active":
+            return NodeState.ACTIVE
+        return NodeState.PAUSED if node.ours or node.drained else NodeState.HELD
 
     def _node(
         self,
@@ -163,7 +167,7 @@ class Observer:
             launched_at=worker.launched_at,
             pool=worker.pool,
             protected=worker.protected,
-            at_risk=worker.id in at_risk,
+            at_risk=worker.id in at_risk or bool(node and node.drained),
         )
 
     def _groups(self, windows: Sequence[Window]) -> tuple[Group, ...]:

@@ -175,7 +175,7 @@ def test_a_complaint_names_who_is_missing() -> None:
     ready = SwarmNode("1", "i-h", "Ready", "Active", True)
     paused = SwarmNode("2", "i-w", "Ready", "Pause", False)
     assert complaint([ready], ["i-h"]) == ""
-    assert complaint([ready, paused], ["i-h", "i-w", "i-x"]) == ("not ready in the Swarm: i-w, i-x")
+    assert complaint([ready, paused], ["i-h", "i-w", "i-x"]) == "not ready in the Swarm: i-x"
 
 
 def test_a_failed_command_carries_the_engine_s_words() -> None:
