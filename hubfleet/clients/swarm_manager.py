@@ -92,7 +92,8 @@ class SwarmService:
     name: str
     user: str
     created_at: float
-    labels: Mapping[str, str] = field(default_factory=dict)
+    pinned: bool = False
+    """Its only place is the worker that the hub has named."""
 
 
 class SwarmManager:
@@ -143,11 +144,51 @@ class SwarmManager:
                 if error.status_code != 404:
                     raise
 
+    def mark_for_drain(self, node_id: str, why: str) -> None:
+        """Have a node emptied and replaced as its servers end; one that is gone is no error."""
+        with refusals(f"mark node {node_id}"):
+            try:
+                found = self._api.inspect_node(node_id)
+                labels = {**(found["Spec"].get("Labels") or {}), DRAIN: why}
+                spec = {**found["Spec"], "Labels": labels}
+                self._api.update_node(node_id, found["Version"]["Index"], spec)
+            except APIError as error:
+                if error.status_code != 404:
+                    raise
+
     def remove_node(self, node_id: str) -> None:
         """Take a node out of the Swarm though it may still run; one that is gone is no error."""
         with refusals(f"remove node {node_id}"):
             try:
                 self._api.remove_node(node_id, force=True)
+            except APIError as error:
+                if error.status_code != 404:
+                    raise
+
+    def unpin(self, service_id: str) -> None:
+        """Let a server run on any worker; it stays where it is. One that is gone is no error.
+
+        The Swarm starts no task anew whose node still fits changed constraints (swarmkit,
+        orchestrator.IsTaskDirty).
+        """
+        with refusals(f"unpin service {service_id}"):
+            try:
+                found = self._api.inspect_service(service_id)
+                spec = found["Spec"]
+                left = [each for each in _constraints(spec) if not _pins(each)]
+                if left == _constraints(spec):
+                    return
+                template = {**spec["TaskTemplate"]}
+                template["Placement"] = {**template["Placement"], "Constraints": left}
+                self._api.update_service(
+                    service_id,
+                    found["Version"]["Index"],
+                    task_template=template,
+                    name=spec["Name"],
+                    labels=spec.get("Labels"),
+                    mode=spec.get("Mode"),
+                    endpoint_spec=spec.get("EndpointSpec"),
+                )
             except APIError as error:
                 if error.status_code != 404:
                     raise
@@ -167,6 +208,14 @@ class SwarmManager:
             stream = self._api.events(decode=True, filters={"type": ["node", "service"]})
             for _ in stream:
                 yield
+
+
+def _constraints(spec: Mapping[str, Any]) -> list[str]:
+    return (spec["TaskTemplate"].get("Placement") or {}).get("Constraints") or []
+
+
+def _pins(constraint: str) -> bool:
+    return constraint.startswith("node.hostname==")
 
 
 def _node(found: Mapping[str, Any]) -> SwarmNode:
@@ -204,7 +253,7 @@ def _service(found: Mapping[str, Any]) -> SwarmService:
         name=found["Spec"]["Name"],
         user=labels.get(USER_LABEL, ""),
         created_at=_seconds(found["CreatedAt"]),
-        labels=labels,
+        pinned=any(_pins(each) for each in _constraints(found["Spec"])),
     )
 
 

@@ -5,6 +5,7 @@ wanted. Times are POSIX seconds.
 """
 
 from collections.abc import Callable
+from contextlib import suppress
 
 from hubfleet.clients.hub_service import HubService
 from hubfleet.clients.swarm_manager import SwarmManager
@@ -55,6 +56,18 @@ class Actor:
             except HubfleetError as error:
                 outcomes.append((action, error.message))
         return outcomes
+
+    def unpin(self) -> None:
+        """Let servers that the scheduler has seen run anywhere from now on.
+
+        One whose worker was full when its turn came waits, and finds another place by this.
+        """
+        world = self._observer.world
+        seen = {t.service_id for t in world.tasks if t.holds or (t.waits and t.error)}
+        for service in world.services:
+            if service.pinned and service.id in seen:
+                with suppress(HubfleetError):  # changed meanwhile: the next turn does it
+                    self._swarm.unpin(service.id)
 
     def _do(self, action: Action) -> None:
         match action:

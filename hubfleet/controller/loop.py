@@ -13,7 +13,7 @@ from hubfleet.controller import report, steady
 from hubfleet.controller.act import Actor
 from hubfleet.controller.decide import decide
 from hubfleet.controller.model import Memory, Rules, Window
-from hubfleet.controller.observe import Observer
+from hubfleet.controller.observe import Observer, World
 from hubfleet.controller.publish import Births, Journal, Metrics, report_of
 from hubfleet.controller.report import Notice
 from hubfleet.fleet.scaling import Worker
@@ -29,11 +29,7 @@ class Leaving(Protocol):
     def leaving(self) -> Container[str]:
         """Workers that it is taking out."""
 
-    @property
-    def at_risk(self) -> Container[str]:
-        """Workers that the fleet advises to leave."""
-
-    def turn(self, workers: Sequence[Worker], now: float) -> None:
+    def turn(self, world: World, now: float) -> None:
         """Take every case one step further."""
 
     def notices(self) -> tuple[Notice, ...]:
@@ -93,17 +89,17 @@ class Loop:
         if not world.complete:
             report.write(report.FleetReport(at=now, maximum=rules.maximum), self._file)
             return
-        self._reaper.turn(world.workers, now)
+        self._reaper.turn(world, now)
         seen = self._observer.observation(
             now,
             self._windows(now),
             self._reaper.leaving,
-            self._reaper.at_risk,
             rules.seats,
             steady.reason(self._file.parent / "steady", now),
         )
         decision = decide(seen, self._memory, rules, now)
         outcomes = self._actor.carry_out(decision.actions)
+        self._actor.unpin()
         self._memory = decision.memory
         coming = {w.id: w for w in world.workers if world.node_of(w.id) is None}
         births = self._nursery.look(coming, now)

@@ -117,16 +117,15 @@ class Observer:
         now: float,
         windows: Sequence[Window],
         leaving: Container[str],
-        at_risk: Container[str],
         seats: int,
         steady: str = "",
     ) -> Observation:
-        """Return what the decision rests on. `leaving` and `at_risk` are the reaper's workers."""
+        """Return what the decision rests on. `leaving` are the reaper's workers."""
         world = self.world
         failures = [LaunchFailure(f.pool, f.at) for f in world.failures] + self.refused
         return Observation(
             at=now,
-            nodes=tuple(self._node(w, now, leaving, at_risk, seats) for w in world.workers),
+            nodes=tuple(self._node(w, now, leaving, seats) for w in world.workers),
             queued=len(world.waiting()),
             arrivals=tuple(self._arrivals),
             read=Freshness(**world.read),
@@ -155,7 +154,6 @@ class Observer:
         worker: Worker,
         now: float,
         leaving: Container[str],
-        at_risk: Container[str],
         seats: int,
     ) -> Node:
         node = self.world.node_of(worker.id)
@@ -167,7 +165,7 @@ class Observer:
             launched_at=worker.launched_at,
             pool=worker.pool,
             protected=worker.protected,
-            at_risk=worker.id in at_risk or bool(node and node.drained),
+            at_risk=bool(node and node.drained),
         )
 
     def _groups(self, windows: Sequence[Window]) -> tuple[Group, ...]:

@@ -47,6 +47,7 @@ def report_of(
         maximum=rules.maximum,
         queued=seen.queued,
         ready_s=figures.ready_s,
+        placement=decision.placement,
         notices=tuple(notices),
         blocked="; ".join(reasons) if short else "",
     )

@@ -69,6 +69,8 @@ class FleetReport:
     """Servers that wait for a seat."""
     ready_s: float = 0.0
     """Measured time to ready of a worker."""
+    placement: tuple[str, ...] = ()
+    """Workers that take servers, the one to fill first in front."""
     notices: tuple[Notice, ...] = ()
     blocked: str = ""
     """Why no more workers are ordered though they are wanted, as a sentence; else empty."""
@@ -89,7 +91,8 @@ def read(file: Path, now: float) -> FleetReport | None:
             WorkerReport(**{**each, "phase": Phase(each["phase"])}) for each in found.pop("workers")
         )
         notices = tuple(Notice(**each) for each in found.pop("notices"))
-        report = FleetReport(workers=tuple(workers), notices=notices, **found)
+        placement = tuple(found.pop("placement"))
+        report = FleetReport(workers=tuple(workers), notices=notices, placement=placement, **found)
     except (OSError, ValueError, KeyError, TypeError):
         return None
     return report if now - report.at <= STALE_S else None

@@ -5,12 +5,16 @@ from typing import Any
 
 from hubfleet.hub.authentication import authenticate
 from hubfleet.hub.line import Line
+from hubfleet.hub.placement import Placement
 from hubfleet.hub.service import NETWORK
 from hubfleet.hub.spawner import FleetSpawner
 from hubfleet.settings_model import HubView, read_hub_view
 
 SECRETS = Path("/run/secrets")
 """Where Swarm mounts a service's secrets."""
+
+REPORT = Path("/var/lib/hubfleet/fleet/report.json")
+"""What the controller publishes; cookbook jupyterhub mounts its directory."""
 
 ROUTES_S = 10
 """Seconds after which a restarted proxy serves running servers again, at most."""
@@ -72,6 +76,7 @@ def _spawner(c: Any, settings: HubView) -> None:
     image = settings.images.notebook
     c.JupyterHub.spawner_class = FleetSpawner
     c.FleetSpawner.settings = settings
+    c.FleetSpawner.placement = Placement(REPORT)
     c.FleetSpawner.line = Line(settings.hub.concurrent_spawn_limit)
     c.FleetSpawner.image = f"registry.{settings.fleet.zone}/{image.repository}:{image.tag}"
     c.FleetSpawner.network_name = NETWORK

@@ -28,6 +28,8 @@ class Order:
     """Directory of the student's home on hub and workers."""
     alias: str
     """DNS name of this start."""
+    worker: str = ""
+    """Instance id of the worker that it goes to; empty: any."""
 
 
 def labels(order: Order) -> dict[str, str]:
@@ -57,7 +59,7 @@ def task_template(order: Order, settings: HubView) -> dict[str, Any]:
         },
         "Resources": resources(settings),
         "Networks": [{"Target": NETWORK, "Aliases": [order.alias]}],
-        "Placement": {"Constraints": ["node.role==worker"]},
+        "Placement": {"Constraints": _constraints(order.worker)},
         "RestartPolicy": {
             "Condition": "on-failure",
             "Delay": 1 * _NANO,
@@ -67,11 +69,17 @@ def task_template(order: Order, settings: HubView) -> dict[str, Any]:
     }
 
 
+def _constraints(worker: str) -> list[str]:
+    """Return where a server may run; the controller takes the host name out once it has done."""
+    return ["node.role==worker", *([f"node.hostname=={worker}"] if worker else [])]
+
+
 def resources(settings: HubView) -> dict[str, Any]:
     """Return limits and reservations.
 
     Reservations are what Swarm's scheduler counts: without them a full fleet never says `pending`,
-    and its memory is given away twice.
+    and its memory is given away twice. A server takes one of the seats that a worker's engine has
+    (cookbook docker_engine).
     """
     notebook = settings.notebook
     return {
@@ -83,5 +91,6 @@ def resources(settings: HubView) -> dict[str, Any]:
         "Reservations": {
             "MemoryBytes": notebook.memory_guarantee_mb * _MIB,
             "NanoCPUs": int(notebook.cpu_guarantee * _NANO),
+            "GenericResources": [{"DiscreteResourceSpec": {"Kind": "seat", "Value": 1}}],
         },
     }

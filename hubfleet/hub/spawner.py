@@ -54,6 +54,7 @@ class FleetSpawner(SwarmSpawner):
     """A student's server: one Swarm service on a worker."""
 
     settings = AnyTrait(config=True, help="The settings that Chef rendered, a HubView.")
+    placement = AnyTrait(config=True, help="The Placement that all starts of this hub ask.")
     line = AnyTrait(config=True, help="The Line that all starts of this hub stand in.")
 
     _executor = ThreadPoolExecutor(_ENGINE_THREADS, thread_name_prefix="engine")
@@ -108,6 +109,7 @@ class FleetSpawner(SwarmSpawner):
             environment=self.get_env(),
             home=str(await self._home()),
             alias=self._alias,
+            worker=self.placement.choose(),
         )
         try:
             return await self.docker(

@@ -13,6 +13,7 @@ from docker.errors import APIError
 from hubfleet import settings
 from hubfleet.hub import homes, spawner
 from hubfleet.hub.line import Line
+from hubfleet.hub.placement import Placement
 from hubfleet.hub.spawner import FleetSpawner, StartFailed
 
 Answer = Any
@@ -83,6 +84,7 @@ def make(
         view = local.model_copy(update={"storage": storage, "hub": limits})
         user = SimpleNamespace(name="ann", id=1, url="/user/ann/", escaped_name="ann")
         options = {"settings": view, "line": Line(1), "image": "notebook:1", "cmd": ["serve"]}
+        options["placement"] = Placement(tmp_path / "report.json")
         one = FleetSpawner(user=user, orm_spawner=SimpleNamespace(name="", server=None), **options)
         one._server = SimpleNamespace(base_url="/user/ann/")
         return one
