@@ -7,6 +7,7 @@ from hubfleet import images
 from hubfleet.clients import engine
 from hubfleet.console import Console
 from hubfleet.errors import PreconditionError
+from hubfleet.fleet import service_container
 from hubfleet.fleet.local import DEPLOYMENT_LABEL
 from hubfleet.parallel import run_all
 from hubfleet.settings import ROOT
@@ -41,6 +42,8 @@ def destroy(deployment: Deployment, console: Console, homes: bool = False) -> No
     with deployment.lock("destroy"):
         console.plan(2)
         with console.stage("machines"):
+            # First: it would launch others, and write into the state that goes, too.
+            service_container.remove(deployment)
             names = [container.name for container in engine.list_containers(_label(deployment))]
             for outcome in run_all(engine.remove_container, names):
                 if outcome is not None:

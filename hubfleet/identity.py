@@ -4,6 +4,7 @@ Made once; a server certificate is made again when it ends soon or its names hav
 """
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 
 from hubfleet import chef_server
@@ -11,6 +12,7 @@ from hubfleet.chef_server import Endpoint, endpoint, require_files, trust
 from hubfleet.clients.registry import Registry
 from hubfleet.errors import PreconditionError
 from hubfleet.fleet.base import Role
+from hubfleet.fleet.service.files import FAULTS_ROLE, FAULTS_TOKEN, TLS_ROLE, TOKEN, TOKEN_ROLE
 from hubfleet.pki import (
     LOCAL_NAMES,
     Authority,
@@ -33,8 +35,12 @@ from hubfleet.state import Deployment, make_private_dir, write_private
 OPERATOR = chef_server.OPERATOR
 """Role, and Chef client, of whoever runs the commands: its secrets reach no node."""
 
-CERTIFICATES = {Role.CHEF_SERVER: ("chef", "registry"), Role.HUB: ("hub",)}
-"""Roles that serve TLS, and the names in the zone that they answer to."""
+CERTIFICATES: Mapping[str, tuple[str, ...]] = {
+    Role.CHEF_SERVER.value: ("chef", "registry"),
+    Role.HUB.value: ("hub",),
+    TLS_ROLE: ("fleet",),
+}
+"""Who serves TLS, and the names in the zone that they answer to; the fleet's service locally."""
 
 
 def ensure(deployment: Deployment, settings: Settings) -> list[str]:
@@ -44,9 +50,10 @@ def ensure(deployment: Deployment, settings: Settings) -> list[str]:
         deployment.ca_crt, deployment.ca_key, f"hubfleet {deployment.name} CA"
     )
     renewed = [
-        role.value
+        role
         for role, names in CERTIFICATES.items()
-        if _ensure_certificate(store, authority, role, server_names(names, settings.fleet.zone))
+        if (role != TLS_ROLE or settings.fleet.backend == "local")
+        and _ensure_certificate(store, authority, role, server_names(names, settings.fleet.zone))
     ]
     server = endpoint(deployment, settings)
     _ensure_chef_keys(deployment, server, store)
@@ -54,6 +61,9 @@ def ensure(deployment: Deployment, settings: Settings) -> list[str]:
     store.ensure(Role.HUB, "cookie_secret", random_hex)
     store.ensure(Role.HUB, "proxy_token", random_hex)
     store.ensure(Role.HUB, "fleet_api_token", random_hex)
+    if settings.fleet.backend == "local":
+        store.ensure(TOKEN_ROLE, TOKEN, random_hex)
+        store.ensure(FAULTS_ROLE, FAULTS_TOKEN, random_hex)
     if settings.hub.authenticator == "dummy":
         store.ensure(Role.HUB, "login_password", random_password)
     else:
@@ -88,9 +98,7 @@ def registry(deployment: Deployment, settings: Settings) -> Registry:
 def certificates(deployment: Deployment) -> list[CertificateInfo]:
     """Return the deployment's certificates, as far as they exist."""
     store = SecretStore(deployment.secrets_dir)
-    files = {"ca": deployment.ca_crt} | {
-        role.value: store.path(role, "tls_crt") for role in CERTIFICATES
-    }
+    files = {"ca": deployment.ca_crt} | {role: store.path(role, "tls_crt") for role in CERTIFICATES}
     return [describe(name, file) for name, file in files.items() if file.exists()]
 
 
@@ -107,7 +115,7 @@ def _require_oauth(store: SecretStore, settings: Settings) -> None:
 
 
 def _ensure_certificate(
-    store: SecretStore, authority: Authority, role: Role, names: list[str]
+    store: SecretStore, authority: Authority, role: str, names: list[str]
 ) -> bool:
     certificate, key = store.read(role, "tls_crt"), store.read(role, "tls_key")
     if certificate and key and authority.accepts(certificate.reveal(), key.reveal(), names):

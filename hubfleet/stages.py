@@ -29,6 +29,7 @@ from hubfleet.console import Console
 from hubfleet.converge import Result, converge, require_all
 from hubfleet.doctor import Check, Verdict
 from hubfleet.errors import CommandError, HubfleetError
+from hubfleet.fleet import service_container
 from hubfleet.fleet.base import Instance, Role, State
 from hubfleet.fleet.local import LocalFleet
 from hubfleet.fleet.seed import policy_archive
@@ -121,7 +122,7 @@ class Deploy:
             Stage("images", self._plan_images, self._images),
             Stage("identity", self._plan_identity, self._identity),
             Stage("chef server", self._plan_machines, self._chef_server),
-            Stage("hub", lambda: self._plan_publish(Role.HUB), self._hub),
+            Stage("hub", self._plan_hub, self._hub),
             Stage("workers", lambda: self._plan_publish(Role.SWARM_WORKER), self._workers),
             Stage("bootstrap", self._plan_bootstrap, self._bootstrap),
             Stage("converge", self._plan_converge, self._converge),
@@ -197,7 +198,11 @@ class Deploy:
             return []
         return [f"publish policy {role} {wanted[:10]} and what it needs"]
 
+    def _plan_hub(self) -> list[str]:
+        return service_container.plan(self.deployment, self.settings) + self._plan_publish(Role.HUB)
+
     def _hub(self) -> None:
+        service_container.ensure(self.deployment, self.settings)
         self._publish("hub", Role.HUB)
 
     def _workers(self) -> None:

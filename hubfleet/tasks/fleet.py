@@ -1,9 +1,10 @@
-"""Tasks for machines: list, logs."""
+"""Tasks for machines: list, logs; faults for drills."""
 
 from hubfleet.console import Console
+from hubfleet.errors import UsageError
 from hubfleet.fleet.local import find
 from hubfleet.state import Deployment
-from hubfleet.tasks.common import task
+from hubfleet.tasks.common import task, whole_number
 
 
 @task(name="list")
@@ -32,3 +33,55 @@ def logs(console: Console, node: str, env: str | None = None, name: str | None =
 
     fleet = fleet_of(Deployment.open(name, env))
     console.out(fleet.console_output(find(fleet.list(), node).id).rstrip())
+
+
+@task(
+    help={
+        "kind": "spot, rebalance, kill, boot-failure, no-capacity or message.",
+        "node": "The worker's id; spot, rebalance and kill need it.",
+        "pool": "The pool that has none left, for no-capacity.",
+        "seconds": "How long it has none.",
+        "count": "How many of the next workers fail to boot, for boot-failure.",
+        "body": "What the message says, for message; whatever it is.",
+    },
+)
+def inject(
+    console: Console,
+    kind: str,
+    node: str = "",
+    pool: str = "default",
+    seconds: str = "300",
+    count: str = "1",
+    body: str = "",
+    env: str | None = None,
+    name: str | None = None,
+    yes: bool = False,
+    dry_run: bool = False,
+) -> None:
+    """Let something go wrong with the local fleet: a drill."""
+    from hubfleet.fleet import faults
+
+    numbers = (whole_number("--seconds", seconds), whole_number("--count", count))
+    fault = faults.fault(kind, node, pool, numbers[0] or 0, numbers[1] or 0, body)
+    console.say(fault.words)
+    deployment = Deployment.open(name, env)
+    if dry_run:
+        return
+    if fault.ends and not console.confirm("Servers on it are lost. Do it?", yes):
+        raise UsageError("nothing was done")
+    fault.act(faults.connect(deployment))
+
+
+@task(name="dead-letters")
+def dead_letters(
+    console: Console, env: str | None = None, name: str | None = None, json: bool = False
+) -> None:
+    """List the messages of the local fleet that nobody could handle."""
+    from hubfleet.fleet.faults import connect
+
+    found = connect(Deployment.open(name, env)).dead_letters()
+    if json:
+        console.emit_json(found)
+    console.table(
+        ("id", "deliveries", "body"), [(m["id"], m["receives"], m["body"]) for m in found]
+    )

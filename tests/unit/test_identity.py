@@ -37,7 +37,7 @@ def contents(deployment: Deployment) -> dict[Path, bytes]:
 def test_each_role_gets_its_secrets_and_nothing_more(
     deployment: Deployment, settings: Settings
 ) -> None:
-    assert identity.ensure(deployment, settings) == ["chef_server", "hub"]
+    assert identity.ensure(deployment, settings) == ["chef_server", "hub", "fleet"]
     found = {
         directory.name: sorted(path.name for path in directory.iterdir())
         for directory in deployment.secrets_dir.iterdir()
@@ -51,16 +51,18 @@ def test_each_role_gets_its_secrets_and_nothing_more(
             "tls_crt",
             "tls_key",
         ],
+        "fleet": ["tls_crt", "tls_key"],
         "hub": [
             "ca_crt",
             "cookie_secret",
             "fleet_api_token",
+            "fleet_token",
             "login_password",
             "proxy_token",
             "tls_crt",
             "tls_key",
         ],
-        "operator": ["registry_password"],
+        "operator": ["fleet_faults_token", "registry_password"],
         "swarm_worker": ["ca_crt"],
     }
 
@@ -90,6 +92,7 @@ def test_certificates_are_for_the_zone_and_this_machine(
         "ca": (),
         "chef_server": ("chef.hubfleet.internal", "registry.hubfleet.internal", *here),
         "hub": ("hub.hubfleet.internal", *here),
+        "fleet": ("fleet.hubfleet.internal", *here),
     }
 
 
@@ -101,7 +104,7 @@ def test_a_certificate_that_ends_soon_is_replaced_with_its_key(
         identity.ensure(deployment, settings)
     store = SecretStore(deployment.secrets_dir)
     old = store.read(Role.HUB, "tls_key")
-    assert identity.ensure(deployment, settings) == ["chef_server", "hub"]
+    assert identity.ensure(deployment, settings) == ["chef_server", "hub", "fleet"]
     assert store.read(Role.HUB, "tls_key") != old
 
 
