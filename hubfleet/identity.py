@@ -139,6 +139,8 @@ def _ensure_chef_keys(deployment: Deployment, server: Endpoint, store: SecretSto
         ("bootstrap_public_key", deployment.bootstrap_key),
     ):
         store.write(Role.CHEF_SERVER, name, Secret(public_pem(ensure_rsa_key(file))))
+    key = ensure_rsa_key(store.path(Role.HUB, "fleet_key"))
+    store.write(Role.CHEF_SERVER, "fleet_public_key", Secret(public_pem(key)))
 
 
 def _ensure_htpasswd(store: SecretStore, user: str) -> None:

@@ -76,7 +76,7 @@ def start_embedded(
     """Start the embedded server with its data under `directory`, which may hold data already.
 
     `public_keys`: files of the clients that exist from the start; `operator` is the administrator,
-    `bootstrap` the validator. `program` is what is started, its last argument is the file of the
+    `bootstrap` the validator, `fleet` the controller. `program` is what is started, its last argument is the file of the
     settings. Raises CommandError where it does not come up.
     """
     directory.mkdir(parents=True, exist_ok=True)
@@ -91,6 +91,7 @@ def start_embedded(
                 "name": name,
                 "admin": name == "operator",
                 "validator": name == "bootstrap",
+                "controller": name == "fleet",
                 "public_key_file": str(file),
             }
             for name, file in public_keys.items()

@@ -39,6 +39,7 @@ class Endpoint:
     admin: str = ""
     client: str = ""
     validator: str = ""
+    controller: str = ""
     stricter: str = ""
     documents: Any = None
     own: bool = False
@@ -76,7 +77,8 @@ class Case:
     @property
     def group(self) -> str:
         """Name of the test: each cell has its own, but for those who may do nothing on a route."""
-        nothing = self.identity in UNPROVEN or self.identity == "validator" and not self.note
+        few = self.identity in ("validator", "controller")
+        nothing = self.identity in UNPROVEN or few and not self.note
         verb = "" if nothing and self.path != "clients" else self.verb
         words = [self.identity, verb, self.path.replace("/", ".") or "organization", self.note]
         return "-".join(word for word in words if word).replace("hubfleet-test-", "")
@@ -96,7 +98,7 @@ READ = "GET=200"
 # Formatting by hand keeps a row a line.
 # fmt: off
 ENDPOINTS = (
-    Endpoint("clients", "GET=200 POST=201", "", "POST=201",
+    Endpoint("clients", "GET=200 POST=201", "", "POST=201", READ,
              documents={"POST": {"name": NEW, "public_key": "@second"}}),
     Endpoint(f"clients/{NODE}", "", READ, own=True, stricter="PUT DELETE",
              documents={"PUT": {"name": NODE}}),
@@ -114,10 +116,11 @@ ENDPOINTS = (
     Endpoint(f"clients/{OTHER}/keys/default", "GET=200 PUT=200 DELETE=200", stricter="GET",
              documents={"PUT": {"name": "default", "public_key": "@second"}}),
     Endpoint(f"principals/{OTHER}", READ, stricter="GET"),
-    Endpoint("nodes", "GET=200 POST=201", READ, stricter="POST", documents={"POST": {"name": NEW}}),
-    Endpoint(f"nodes/{NODE}", "", "GET=200 PUT=200", own=True, stricter="DELETE",
+    Endpoint("nodes", "GET=200 POST=201", READ, controller=READ, stricter="POST",
+             documents={"POST": {"name": NEW}}),
+    Endpoint(f"nodes/{NODE}", "", "GET=200 PUT=200", controller=READ, own=True, stricter="DELETE",
              documents={"PUT": {"name": NODE, **POLICY}}),
-    Endpoint(f"nodes/{OTHER}", "GET=200 PUT=200 DELETE=200", READ,
+    Endpoint(f"nodes/{OTHER}", "GET=200 PUT=200 DELETE=200", READ, controller=READ,
              documents={"PUT": {"name": OTHER, **POLICY}}),
     Endpoint(f"nodes/{OTHER}/_identifiers", READ, local=True),
     Endpoint("policies", READ, READ),
@@ -139,6 +142,7 @@ ENDPOINTS = (
     Endpoint(f"sandboxes/{THING}", "PUT=404", documents={"PUT": {"is_completed": True}}),
     Endpoint("search", READ, stricter="GET"),
     Endpoint("search/node", "GET=200 POST=200", "GET=200 POST=200",
+             controller="GET=200 POST=200",
              documents={"POST": {"name": ["name"]}}),
     Endpoint("search/client", "GET=200 POST=200", stricter="GET POST",
              documents={"POST": {"name": ["name"]}}),
@@ -234,6 +238,8 @@ def _row(endpoint: Endpoint, verb: str) -> Iterator[Case]:
     # The defaults let a validator read what clients may read: our bootstrap key reads nothing.
     stricter = endpoint.local or not endpoint.path.startswith("clients") or verb == "GET"
     yield replace(cell, identity="validator", expected=(status,), local=stricter)
+    status = endpoint.allowed("controller").get(verb, 403)
+    yield replace(cell, identity="controller", expected=(status,), local=True)
     for identity, expected in UNPROVEN.items():
         yield replace(cell, identity=identity, expected=expected)
 
@@ -249,6 +255,11 @@ def _mint(expected: int, document: Any, note: str, identity: str = "validator") 
 SELF = f"nodes/{NODE}"
 KEYS = f"clients/{NODE}/keys"
 BODIES = (
+    Case("controller", "DELETE", f"nodes/{OTHER}", (403,), note="no-worker", local=True),
+    Case("controller", "DELETE", f"clients/{OTHER}", (403,), note="no-worker", local=True),
+    Case("controller", "DELETE", "nodes/i-0123456789abcdef0", (404,), note="gone", local=True),
+    Case("controller", "DELETE", "clients/i-0123456789abcdef0", (404,), note="gone", local=True),
+    _mint(403, {"controller": True}, "a-controller"),
     _mint(403, {"validator": True}, "another-validator"),
     _mint(403, {"admin": True}, "an-admin"),
     _mint(403, {"admin": "true"}, "an-admin-in-words"),

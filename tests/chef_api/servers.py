@@ -29,7 +29,7 @@ class Machine:
         if not keys.exists():
             keys.mkdir()
             new_keys(keys)
-        public = {name: keys / f"{name}.pub" for name in ("operator", "bootstrap")}
+        public = {name: keys / f"{name}.pub" for name in ("operator", "bootstrap", "fleet")}
         made = cls(directory, keys, public)
         made.start()
         return made

@@ -41,9 +41,9 @@ class Target:
 
 
 def new_keys(directory: Path) -> dict[str, Path]:
-    """Make keys of the first two clients in `directory`; return the files of the public ones."""
+    """Make keys of the first clients in `directory`; return the files of the public ones."""
     public = {}
-    for name in ("operator", "bootstrap"):
+    for name in ("operator", "bootstrap", "fleet"):
         public[name] = directory / f"{name}.pub"
         public[name].write_text(public_pem(ensure_rsa_key(directory / f"{name}.pem")))
     return public

@@ -39,6 +39,7 @@ CELLS = list(cells())
 CLIENTS = {
     "admin": "operator",
     "validator": "bootstrap",
+    "controller": "fleet",
     "client": NODE,
     "unknown": NAMES["unknown"],
     "deleted": NAMES["deleted"],
@@ -142,7 +143,8 @@ def test_every_refusal_is_missed_when_rights_are_off(loose: World) -> None:
 
 
 CONDITIONS = {
-    "plain_client": ["another-validator", "an-admin", "an-admin-in-words"],
+    "plain_client": ["another-validator", "an-admin", "an-admin-in-words", "a-controller"],
+    "of_a_worker": ["no-worker"],
     "brings_public_key": ["made-by-the-server"],
     "another_key": ["signing"],
     "replaces_another_key": ["signing", "without-a-key"],
@@ -174,6 +176,25 @@ def test_the_cells_of_a_condition_are_missed_when_it_is_off(
 def test_conditions_are_all_tested(routes: dict[str, Any]) -> None:
     file = ROOT / "cookbooks/chef_api/files/default/hubfleet-chef-api/lib/chef_api/authorization.rb"
     assert set(re.findall(r"=> :(\w+)", file.read_text())) == set(CONDITIONS)
+
+
+@pytest.mark.parametrize(("policy", "status"), [("swarm_worker", 200), ("hub", 403)])
+def test_the_controller_deletes_workers_and_no_other_machine(
+    world: World, policy: str, status: int
+) -> None:
+    if os.environ.get("HUBFLEET_CHEF_URL"):
+        pytest.skip("the embedded server's own rule")
+    name = "i-0123456789abcdef1"
+    key = world.public_key(NAMES["second"])
+    world.operator("POST", "clients", {"name": name, "public_key": key}, (201,))
+    world.operator("POST", "nodes", {"name": name, "policy_name": policy, "policy_group": "x"})
+    try:
+        for kind in ("clients", "nodes"):
+            answer = world.raw.ask("fleet", "DELETE", f"{kind}/{name}", None)
+            assert answer.status == status, answer
+    finally:
+        world.operator("DELETE", f"nodes/{name}")
+        world.operator("DELETE", f"clients/{name}")
 
 
 def _with_keys(world: World, document: Any) -> Any:

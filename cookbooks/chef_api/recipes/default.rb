@@ -1,5 +1,5 @@
 #
-# The embedded Chef API behind nginx, with the two clients that a deployment starts from; nothing in the
+# The embedded Chef API behind nginx, with the clients that a deployment starts from; nothing in the
 # other modes, in which the server is another one.
 #
 return unless node['chef_server']['mode'] == 'embedded'
@@ -15,6 +15,7 @@ chef_api_service node['chef_server']['organization'] do
       {
         'operator' => { public_key: secrets.read('chef_server', 'operator_public_key'), admin: true },
         'bootstrap' => { public_key: secrets.read('chef_server', 'bootstrap_public_key'), validator: true },
+        'fleet' => { public_key: secrets.read('chef_server', 'fleet_public_key'), controller: true },
       }
     end
   )

@@ -23,7 +23,7 @@ property :clock_skew_s, Integer,
 
 property :clients, Hash,
          default: {},
-         description: 'Clients that exist from the start: name => { public_key:, admin:, validator: }.'
+         description: 'Clients that exist from the start: name => { public_key:, admin:, validator:, controller: }.'
 
 property :user, String,
          default: 'hubfleet-chef',
@@ -130,7 +130,7 @@ action_class do
       'data_dir' => new_resource.data_dir,
       'clock_skew_s' => new_resource.clock_skew_s,
       'clients' => new_resource.clients.map do |name, client|
-        { 'name' => name, 'admin' => client.fetch(:admin, false), 'validator' => client.fetch(:validator, false),
+        { 'name' => name, 'admin' => client.fetch(:admin, false), 'validator' => client.fetch(:validator, false), 'controller' => client.fetch(:controller, false),
           'public_key_file' => key_path(name) }
       end,
     }

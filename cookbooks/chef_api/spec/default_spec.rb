@@ -19,9 +19,10 @@ describe 'chef_api::default' do
     })
   end
 
-  it 'knows an administrator and a validator, and no private key' do
+  it 'knows an administrator, a validator and the controller, and no private key' do
     clients = JSON.parse(run.file('/etc/hubfleet/chef-api/settings.json').content)['clients']
-    expect(clients.map { |client| client.values_at('name', 'admin', 'validator') }).to eq([['operator', true, false], ['bootstrap', false, true]])
+    expect(clients.map { |client| client.values_at('name', 'admin', 'validator', 'controller') })
+      .to eq([['operator', true, false, false], ['bootstrap', false, true, false], ['fleet', false, false, true]])
     expect(run).to create_file('/etc/hubfleet/chef-api/operator.pub').with(content: 'chef_server/operator_public_key')
   end
 

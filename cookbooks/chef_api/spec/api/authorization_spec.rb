@@ -31,6 +31,21 @@ describe ChefApi::Authorization, :scratch do
     ['bootstrap', 'GET', 'data', nil, 403],
     ['bootstrap', 'POST', 'clients/node-a/keys', { name: 'x', public_key: :own }, 403],
 
+    ['bootstrap', 'POST', 'clients', { name: 'fresh', controller: true }, 403],
+
+    ['fleet', 'GET', 'nodes', nil, 200],
+    ['fleet', 'GET', 'clients', nil, 200],
+    ['fleet', 'GET', 'search/node', nil, 200],
+    ['fleet', 'DELETE', 'nodes/node-a', nil, 403],
+    ['fleet', 'DELETE', 'clients/node-a', nil, 403],
+    ['fleet', 'DELETE', 'clients/operator', nil, 403],
+    ['fleet', 'DELETE', 'clients/i-0123456789abcdef0', nil, 404],
+    ['fleet', 'DELETE', 'nodes/i-0123456789abcdef0', nil, 404],
+    ['fleet', 'POST', 'clients', { name: 'fresh' }, 403],
+    ['fleet', 'PUT', 'nodes/node-a', { name: 'node-a' }, 403],
+    ['fleet', 'POST', 'clients/fleet/keys', { name: 'x', public_key: :own }, 403],
+    ['fleet', 'GET', 'policies', nil, 403],
+
     ['node-a', 'GET', 'clients/node-a', nil, 200],
     ['node-a', 'GET', 'clients/node-b', nil, 403],
     ['node-a', 'GET', 'clients', nil, 403],
@@ -98,7 +113,7 @@ describe ChefApi::Authorization, :scratch do
 
   it 'gives the ghost client of chef-zero no place and no key' do
     names = JSON.parse(ask(api, 'operator', 'GET', 'clients').body).keys
-    expect(names).to contain_exactly('operator', 'bootstrap', 'node-a', 'node-b')
+    expect(names).to contain_exactly('operator', 'bootstrap', 'fleet', 'node-a', 'node-b')
   end
 
   it 'leaves a node as it was when it refuses' do

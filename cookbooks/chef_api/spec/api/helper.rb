@@ -12,10 +12,10 @@ module ApiHelper
   ROOT = '/organizations/hubfleet'.freeze
 
   def start_api(directory, log: StringIO.new)
-    clients = { 'operator' => { admin: true }, 'bootstrap' => { validator: true } }.map do |name, kind|
+    clients = { 'operator' => { admin: true }, 'bootstrap' => { validator: true }, 'fleet' => { controller: true } }.map do |name, kind|
       path = "#{directory}/#{name}.pub"
       File.write(path, KEYS[name].public_key.to_pem)
-      { 'name' => name, 'admin' => kind.fetch(:admin, false), 'validator' => kind.fetch(:validator, false), 'public_key_file' => path }
+      { 'name' => name, 'admin' => kind.fetch(:admin, false), 'validator' => kind.fetch(:validator, false), 'controller' => kind.fetch(:controller, false), 'public_key_file' => path }
     end
     settings = { 'organization' => 'hubfleet', 'port' => 0, 'data_dir' => "#{directory}/data", 'clock_skew_s' => 900, 'clients' => clients }
     Rack::MockRequest.new(Rack::Lint.new(ChefApi::Service.new(settings, output: log).app))

@@ -99,7 +99,7 @@ describe ChefApi::Snapshots, :scratch do
   it 'takes the same archive without what is wrong' do
     api
     restored = restore(archive({ "#{root}/clients/good" => client('operator').sub('operator', 'good') }))
-    expect([restored.status, JSON.parse(ask(api, 'operator', 'GET', 'clients').body).keys]).to eq([200, %w(bootstrap good operator)])
+    expect([restored.status, JSON.parse(ask(api, 'operator', 'GET', 'clients').body).keys]).to eq([200, %w(bootstrap fleet good operator)])
   end
 
   it 'does not give the administrator a key of the archive' do

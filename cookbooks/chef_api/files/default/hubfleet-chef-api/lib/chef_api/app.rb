@@ -105,7 +105,7 @@ module ChefApi
       inner = path.drop(2)
       verb = method == 'HEAD' ? 'GET' : method
       Authorization::Request.new(identity: identity, verb: verb, path: inner, document: Documents.read!(verb, inner, body),
-                                 current: -> { @records.find(inner) })
+                                 current: -> { @records.find(inner) }, find: @records.method(:find))
     end
 
     def forwarded(env, path, body)

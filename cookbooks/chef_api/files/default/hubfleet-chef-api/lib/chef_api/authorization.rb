@@ -11,8 +11,9 @@ module ChefApi
   # whether a route exists (404) and which verbs it has (405).
   class Authorization
     # What conditions look at. path: segments below the organization; document: the parsed body,
-    # nil where there is none; current: answers the parsed object at the path as it is now, or nil.
-    Request = Struct.new(:identity, :verb, :path, :document, :current, keyword_init: true) do
+    # nil where there is none; current: answers the parsed object at the path as it is now, or nil;
+    # find: the same for any path.
+    Request = Struct.new(:identity, :verb, :path, :document, :current, :find, keyword_init: true) do
       # Whether it changes anything if it is made again: searches only read, a file is named by the sum
       # of its content, and a part of an archive by its place in it.
       def write?
@@ -41,9 +42,9 @@ module ChefApi
     TABLE = [
       # Identities and their keys. A validator does one thing; (*) a client reads itself only, and
       # neither changes nor deletes itself: it cannot become an administrator.
-      row('clients', admin: 'GET POST', validator: { 'POST' => :plain_client }),
+      row('clients', admin: 'GET POST', validator: { 'POST' => :plain_client }, controller: 'GET'),
       row('clients/:self', client: 'GET'),
-      row('clients/*', admin: 'GET PUT DELETE'),
+      row('clients/*', admin: 'GET PUT DELETE', controller: { 'DELETE' => :of_a_worker }),
       row('clients/:self/keys', client: { 'GET' => nil, 'POST' => :brings_public_key }),
       row('clients/*/keys', admin: 'GET POST'),
       row('clients/:self/keys/*', client: { 'GET' => nil, 'PUT' => :replaces_another_key, 'DELETE' => :another_key }),
@@ -51,9 +52,9 @@ module ChefApi
       row('principals/*', admin: 'GET'), # (*)
 
       # A node writes itself only. (*) It has its client's name, stays with its policy, stays.
-      row('nodes', admin: 'GET POST', client: { 'GET' => nil, 'POST' => :named_as_client }),
+      row('nodes', admin: 'GET POST', client: { 'GET' => nil, 'POST' => :named_as_client }, controller: 'GET'),
       row('nodes/:self', client: { 'GET' => nil, 'PUT' => :keeps_its_policy }),
-      row('nodes/*', admin: 'GET PUT DELETE', client: 'GET'),
+      row('nodes/*', admin: 'GET PUT DELETE', client: 'GET', controller: { 'GET' => nil, 'DELETE' => :of_a_worker }),
       row('nodes/*/_identifiers', admin: 'GET'),
 
       # What a converge reads.
@@ -71,7 +72,7 @@ module ChefApi
       row('sandboxes', admin: 'POST'),
       row('sandboxes/*', admin: 'PUT'),
       row('search', admin: 'GET'),
-      row('search/node', admin: 'GET POST', client: 'GET POST'),
+      row('search/node', admin: 'GET POST', client: 'GET POST', controller: 'GET POST'),
       row('search/*', admin: 'GET POST'), # (*) other indexes hold clients and data bags
 
       # (*) Secrets are kept elsewhere, and so is whatever looks like one.

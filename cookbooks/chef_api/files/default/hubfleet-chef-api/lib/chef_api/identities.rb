@@ -6,7 +6,7 @@ require_relative 'records'
 module ChefApi
   # Who can sign requests: the clients of the organization, as stored.
   class Identities
-    # A client with the keys that are valid now, by name. kind: :admin, :validator or :client.
+    # A client with the keys that are valid now, by name. kind: :admin, :validator, :controller or :client.
     # signed_by: names under which the key of the present request is kept.
     Identity = Struct.new(:name, :kind, :keys, :signed_by)
 
@@ -38,9 +38,10 @@ module ChefApi
     end
 
     # Creates or updates a client that the machine itself vouches for; true if it changed.
-    def ensure(name, public_key:, admin: false, validator: false)
+    def ensure(name, public_key:, admin: false, validator: false, controller: false)
       self.class.public_key(public_key)
       wanted = { 'name' => name, 'clientname' => name, 'admin' => admin, 'validator' => validator, 'public_key' => public_key }
+      wanted['controller'] = true if controller
       return false if @records.find(['clients', name]) == wanted
 
       @store.set(['organizations', @organization, 'clients', name], FFI_Yajl::Encoder.encode(wanted, pretty: true), :create, :create_dir)
@@ -62,6 +63,8 @@ module ChefApi
 
     def kind(record)
       return :admin if record['admin'] == true
+
+      return :controller if record['controller'] == true
 
       record['validator'] == true ? :validator : :client
     end

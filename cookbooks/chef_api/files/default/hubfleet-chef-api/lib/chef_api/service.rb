@@ -17,7 +17,7 @@ module ChefApi
   # Puts the parts together from a settings file and runs them until a signal ends the process.
   #
   # The file is JSON: organization, port, data_dir, clock_skew_s, clients (a list of
-  # {name, admin, validator, public_key_file}: clients that exist from the start).
+  # {name, admin, validator, controller, public_key_file}: clients that exist from the start).
   class Service
     HOST = '127.0.0.1'.freeze
     # Enough while some wait for the disk: Ruby runs one at a time (docs/adr/0012).
@@ -77,7 +77,8 @@ module ChefApi
     def seeds
       @seeds ||= @settings.fetch('clients').to_h do |client|
         [client.fetch('name'), { public_key: File.read(client.fetch('public_key_file')),
-                                 admin: client.fetch('admin'), validator: client.fetch('validator') }]
+                                 admin: client.fetch('admin'), validator: client.fetch('validator'),
+                                 controller: client.fetch('controller', false) }]
       end
     end
 
