@@ -76,8 +76,8 @@ def start_embedded(
     """Start the embedded server with its data under `directory`, which may hold data already.
 
     `public_keys`: files of the clients that exist from the start; `operator` is the administrator,
-    `bootstrap` the validator, `fleet` the controller. `program` is what is started, its last argument is the file of the
-    settings. Raises CommandError where it does not come up.
+    `bootstrap` the validator, `fleet` the controller. `program` is what is started, its last
+    argument is the file of the settings. Raises CommandError where it does not come up.
     """
     directory.mkdir(parents=True, exist_ok=True)
     port = port or free_port()

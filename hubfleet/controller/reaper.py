@@ -76,10 +76,9 @@ class Reaper:
         chef: ChefSide,
         sweeper: Sweeper,
         log: Callable[..., None],
-        wake: Callable[[], None] = lambda: None,
     ) -> None:
         self._fleet, self._swarm, self._chef, self._sweeper = fleet, swarm, chef, sweeper
-        self._log, self._wake = log, wake
+        self._log = log
         self._inbox: queue.SimpleQueue[Message] = queue.SimpleQueue()
         self.cases: dict[str, Case] = {}
         self.counts: dict[str, int] = {}
@@ -89,9 +88,9 @@ class Reaper:
         """Return the workers that are on their way out, by instance id."""
         return self.cases
 
-    def listen(self) -> None:
-        """Receive messages for ever, in a thread of its own."""
-        threading.Thread(target=self._receive, daemon=True, name="queue").start()
+    def listen(self, wake: Callable[[], None]) -> None:
+        """Receive messages for ever, in a thread of its own; call `wake` when some have come."""
+        threading.Thread(target=self._receive, args=[wake], daemon=True, name="queue").start()
 
     def take(self, messages: Sequence[Message]) -> None:
         """Hand over messages to the next turn."""
@@ -213,7 +212,7 @@ class Reaper:
         self._chef.delete_client(instance_id)
         self._chef.delete_node(instance_id)
 
-    def _receive(self) -> None:
+    def _receive(self, wake: Callable[[], None]) -> None:
         while True:
             try:
                 found = self._fleet.receive(LONG_POLL_S)
@@ -223,7 +222,7 @@ class Reaper:
                 continue
             if found:
                 self.take(found)
-                self._wake()
+                wake()
 
     def _tell(self, event: str, now: float, **fields: object) -> None:
         self.counts[event] = self.counts.get(event, 0) + 1

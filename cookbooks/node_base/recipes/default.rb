@@ -5,6 +5,10 @@ directory '/var/lib/hubfleet' do
   mode '0755'
 end
 
+birth_phase 'converging' do
+  action :stamp
+end
+
 directory '/etc/hubfleet' do
   mode '0755'
 end

@@ -3,6 +3,10 @@
 #
 notebook = "registry.#{node['fleet']['zone']}/#{node['images']['notebook']['repository']}:#{node['images']['notebook']['tag']}"
 
+birth_phase 'pulling' do
+  action :stamp
+end
+
 engine_image notebook do
   # Three times the budget of the image: compressed layers, unpacked layers, room for the containers.
   min_free_mb 2100

@@ -1,6 +1,10 @@
 #
 # The last step of a worker: what is in the swarm can take students.
 #
+birth_phase 'joining' do
+  action :stamp
+end
+
 swarm_member 'worker' do
   managers ["hub.#{node['fleet']['zone']}:#{node['swarm']['manager_port']}"]
   advertise_addr lazy { Swarm::Addresses.ipv4_of(node['swarm']['interface']) }
