@@ -43,16 +43,12 @@ def phase_of(worker: Worker, stamps: Mapping[Phase, float] | None) -> Phase:
     return next((phase for phase in reversed(STAMPS) if phase in (stamps or {})), Phase.BOOTING)
 
 
-def durations(
-    worker: Worker, stamps: Mapping[Phase, float], ready_at: float | None
-) -> dict[Phase, float]:
+def durations(worker: Worker, stamps: Mapping[Phase, float]) -> dict[Phase, float]:
     """Return how long each phase took that has ended; a phase ends where the next one begins."""
     moments = {Phase.ORDERED: worker.launched_at}
     if worker.running_at is not None:
         moments[Phase.BOOTING] = worker.running_at
     moments |= dict(stamps)
-    if ready_at is not None:
-        moments[Phase.READY] = ready_at
     known = [(phase, moments[phase]) for phase in Phase if phase in moments]
     return {
         phase: max(0.0, end - begin)
@@ -105,8 +101,9 @@ def _stamps(found: Any) -> dict[Phase, float]:
     """Read what a worker has stamped; whatever else it has written there is no stamp."""
     if not isinstance(found, dict):
         return {}
+    names = {phase: phase.value for phase in STAMPS} | {Phase.READY: "joined"}
     return {
-        phase: float(found[phase.value])
-        for phase in STAMPS
-        if isinstance(found.get(phase.value), int | float)
+        phase: float(found[name])
+        for phase, name in names.items()
+        if isinstance(found.get(name), int | float)
     }

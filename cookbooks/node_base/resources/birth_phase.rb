@@ -6,8 +6,13 @@ description 'Tells the Chef server how far the birth of this machine is, at once
 
 property :phase, String,
          name_property: true,
-         equal_to: %w(converging pulling joining),
+         equal_to: %w(converging pulling joining joined),
          description: 'What begins now.'
+
+property :at_once, [true, false],
+         default: true,
+         desired_state: false,
+         description: 'Whether to save the node object now, or leave it to the end of the run.'
 
 property :file, String,
          default: '/var/lib/hubfleet/birth.json',
@@ -32,17 +37,15 @@ action :stamp, description: 'Note the moment, and save the node object.' do
   converge_if_changed :stamped do
     moments = Birth.read(new_resource.file).merge(new_resource.phase => Time.now.to_f.round(3))
     ::File.write(new_resource.file, JSON.generate(moments))
-    tell(moments)
+    node.normal['hubfleet']['birth'] = moments
+    tell if new_resource.at_once
   end
 end
 
 action_class do
   # Nobody's birth fails because nobody heard of it.
-  def tell(moments)
-    return if Chef::Config[:local_mode]
-
-    node.normal['hubfleet']['birth'] = moments
-    node.save
+  def tell
+    node.save unless Chef::Config[:local_mode]
   rescue Net::HTTPClientException, Net::HTTPFatalError, SystemCallError, OpenSSL::SSL::SSLError, Timeout::Error => e
     Chef::Log.warn("birth_phase: the Chef server was not told of #{new_resource.phase}: #{e.message}")
   end

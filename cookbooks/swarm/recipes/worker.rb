@@ -11,3 +11,9 @@ swarm_member 'worker' do
   port node['swarm']['manager_port']
   deadline_s node['swarm']['join_deadline_s']
 end
+
+# Not at once: the run ends here and saves the node, and a server refuses two equal writes in a second.
+birth_phase 'joined' do
+  at_once false
+  action :stamp
+end
