@@ -45,7 +45,7 @@ class FleetService:
         self._session.trust_env = False
         self._session.headers["Authorization"] = f"Bearer {token}"
 
-    def call(self, name: str, timeout: float = TIMEOUT_S, **body: Any) -> Any:
+    def call(self, name: str, timeout: float = TIMEOUT_S, /, **body: Any) -> Any:
         """Make a call and return its answer."""
         try:
             answer = self._session.post(

@@ -1,0 +1,1 @@
+"""What every fleet must do for the controller, tried on real back ends."""
