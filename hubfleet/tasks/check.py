@@ -63,7 +63,7 @@ def test(console: Console) -> None:
     started = time.monotonic()
     run_parts(console, parts())
     images.build(console)
-    run_parts(console, [image_layers(), chef_drills()])
+    run_parts(console, [image_layers(), chef_drills(), fleets()])
     kitchen(console)
     verify.full_run(console)
     console.say(f"everything passed in {(time.monotonic() - started) / 60:.1f} min")
@@ -89,6 +89,12 @@ def parts() -> list[Part]:
 def chef_drills() -> Part:
     """Return the drills of a Chef server: crashes, full disks, restores, whole policies, load."""
     return Part("Chef API drills", [sys.executable, "-m", "pytest", DRILLS], True)
+
+
+def fleets() -> Part:
+    """Return the contract of all fleets; the local one makes its own containers."""
+    argv = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "tests/fleet"]
+    return Part("fleets", argv, True)
 
 
 def image_layers() -> Part:

@@ -76,10 +76,10 @@ def test_an_empty_token_file_opens_nothing(local: LocalBackend) -> None:
     store = SecretStore(local.deployment.secrets_dir)
     file, token = store.path(TOKEN_ROLE, TOKEN), local.token
     try:
-        file.write_text("")
-        assert status(local, "/v1/workers", "Bearer ") == 401
+        file.write_text("\n")
+        assert status(local, "/v1/workers", None) == 401
         file.unlink()
-        assert status(local, "/v1/workers", "Bearer ") == 401
+        assert status(local, "/v1/workers", None) == 401
         store.write(TOKEN_ROLE, TOKEN, Secret("another"))
         assert status(local, "/v1/workers", f"Bearer {token}") == 401
         assert status(local, "/v1/workers", "Bearer another") == 200
