@@ -72,8 +72,8 @@ def inject(
     fault.act(faults.connect(deployment))
 
 
-@task(name="dead-letters")
-def dead_letters(
+@task()
+def dead(
     console: Console, env: str | None = None, name: str | None = None, json: bool = False
 ) -> None:
     """List the messages of the local fleet that nobody could handle."""

@@ -6,6 +6,7 @@ import time
 import pytest
 
 from hubfleet.clients import engine, engine_service
+from hubfleet.clients.fleet_local import service_url
 from hubfleet.errors import CommandError
 from hubfleet.fleet.scaling import Message
 from tests.fleet.backend import POOL, REBALANCE, SPOT, STATE_CHANGE, kind_of
@@ -29,6 +30,16 @@ def test_a_worker_is_a_node_that_boots(local: LocalBackend) -> None:
     assert local.fleet.run(worker.id, ["mount", "-t", "tmpfs", "x", "/mnt"], 10).returncode == 0
     seed = local.fleet.run(worker.id, ["cat", "/var/lib/hubfleet/seed/bootstrap.conf"], 10).stdout
     assert f"NODE_NAME={worker.id}\nPOLICY_NAME=swarm_worker\n" in seed
+
+
+def test_machines_reach_it_by_name_and_believe_its_certificate(local: LocalBackend) -> None:
+    (worker,) = local.launched()
+    url = f"{service_url(local.settings.fleet.zone)}/v1/workers"
+    argv = ["curl", "-s", "-o", "/dev/null", "-w", "%{http_code}", "-X", "POST", url]
+    ca = ["--cacert", "/var/lib/hubfleet/seed/ca.crt"]
+    assert local.fleet.run(worker.id, [*argv, *ca], 10).stdout == "401"
+    header = ["-H", f"Authorization: Bearer {local.token}"]
+    assert local.fleet.run(worker.id, [*argv, *ca, *header], 10).stdout == "200"
 
 
 def test_what_a_deploy_launches_and_ends_is_noticed(local: LocalBackend) -> None:
