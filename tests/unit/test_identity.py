@@ -46,6 +46,7 @@ def test_each_role_gets_its_secrets_and_nothing_more(
         "chef_server": [
             "bootstrap_public_key",
             "ca_crt",
+            "fleet_public_key",
             "operator_public_key",
             "registry_htpasswd",
             "tls_crt",
@@ -56,6 +57,7 @@ def test_each_role_gets_its_secrets_and_nothing_more(
             "ca_crt",
             "cookie_secret",
             "fleet_api_token",
+            "fleet_key",
             "fleet_token",
             "login_password",
             "proxy_token",

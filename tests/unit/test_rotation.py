@@ -56,7 +56,7 @@ def test_the_authority_that_vouches_comes_first_and_all_are_made_known(tmp_path:
     assert "chef.rotate ca" in cut_off.value.hint
 
     write_private(deployment.ca_key, new_key.read_bytes())
-    assert sorted(identity.ensure(deployment, settings)) == ["chef_server", "hub"]
+    assert sorted(identity.ensure(deployment, settings)) == ["chef_server", "fleet", "hub"]
     assert certificates_in(deployment.ca_crt) == [new, old]
     store = SecretStore(deployment.secrets_dir)
     for role in Role:
