@@ -108,9 +108,11 @@ class SwarmManager:
             )
 
     def nodes(self) -> list[SwarmNode]:
-        """Return the members of the Swarm, managers among them."""
+        """Return the members of the Swarm, managers among them, that have said who they are."""
         with refusals("list the Swarm's nodes"):
-            return [_node(found) for found in self._api.nodes()]
+            found = self._api.nodes()
+        # A node that is just joining has not described itself yet.
+        return [_node(each) for each in found if each["Description"].get("Hostname")]
 
     def tasks(self) -> list[SwarmTask]:
         """Return all tasks of students' servers that the manager remembers."""

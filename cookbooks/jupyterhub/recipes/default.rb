@@ -67,7 +67,7 @@ template JupyterhubStack::STACK do
       control_subnet: node['swarm']['networks']['control']['subnet'],
       port: hub['port'],
       api_port: hub['api_port'],
-      ca_file: '/etc/chef/trusted_certs/hubfleet-ca.crt',
+      ca_directory: '/etc/chef/trusted_certs',
       chef_url: Chef::Config[:chef_server_url],
       fleet_dir: JupyterhubStack::FLEET_DIR,
       hub_secrets: hub_secrets,
