@@ -2,7 +2,18 @@
 
 from invoke.collection import Collection
 
-from hubfleet.tasks import bench, check, chef_data, chef_keys, fleet, images, plan, policy, stack
+from hubfleet.tasks import (
+    bench,
+    check,
+    chef_data,
+    chef_keys,
+    fleet,
+    hub,
+    images,
+    plan,
+    policy,
+    stack,
+)
 
 ns = Collection(
     stack.deploy,
@@ -24,6 +35,7 @@ ns = Collection(
     ),
     Collection.from_module(images),
     Collection.from_module(fleet),
+    Collection.from_module(hub),
     Collection.from_module(plan),
     Collection.from_module(bench),
 )

@@ -3,7 +3,7 @@
 Times are POSIX seconds. Every method raises CommandError where the hub refuses or does not answer.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -18,7 +18,7 @@ SETTLED_S = 30.0
 """What a server does so long after its start is part of the start."""
 
 PAGE = 200
-"""Users in one answer."""
+"""Users, or routes, in one answer."""
 
 PAGINATED = "application/jupyterhub-pagination+json"
 
@@ -59,17 +59,11 @@ class HubService:
 
     def servers(self) -> list[Server]:
         """Return the servers that the hub knows: ready, starting or stopping."""
+        # `active` also names those whose server is on its way.
         found: list[Server] = []
-        offset: int | None = 0
-        while offset is not None:
-            # `active` also names those whose server is on its way.
-            query: dict[str, str | int] = {"state": "active", "offset": offset, "limit": PAGE}
-            query["include_stopped_servers"] = 0
-            page = self._call("GET", "/users", params=query)
-            for user in page["items"]:
+        for page in self._pages("/users", state="active", include_stopped_servers=0):
+            for user in page:
                 found += [_server(user["name"], each) for each in user["servers"].values()]
-            following = page["_pagination"]["next"]
-            offset = following["offset"] if following else None
         return found
 
     def start(self, user: str, prestart: str = "") -> None:
@@ -90,12 +84,25 @@ class HubService:
 
     def routes(self) -> dict[str, str]:
         """Return where the proxy sends each path."""
-        found = self._call("GET", "/proxy")
-        return {path: str(route["target"]) for path, route in found.items()}
+        # Without pages the hub leaves out what is beyond its largest one.
+        return {
+            path: str(route["target"])
+            for page in self._pages("/proxy")
+            for path, route in page.items()
+        }
 
     def check_routes(self) -> None:
         """Have the hub give the proxy the routes that it lacks."""
         self._call("POST", "/proxy")
+
+    def _pages(self, path: str, **query: str | int) -> Iterator[Any]:
+        """Yield the items of every page of an answer."""
+        offset: int | None = 0
+        while offset is not None:
+            page = self._call("GET", path, params={**query, "offset": offset, "limit": PAGE})
+            yield page["items"]
+            following = page["_pagination"]["next"]
+            offset = following["offset"] if following else None
 
     def _call(
         self,

@@ -112,19 +112,19 @@ class SwarmManager:
         with refusals("list the Swarm's nodes"):
             found = self._api.nodes()
         # A node that is just joining has not described itself yet.
-        return [_node(each) for each in found if each["Description"].get("Hostname")]
+        return [read_node(each) for each in found if each["Description"].get("Hostname")]
 
     def tasks(self) -> list[SwarmTask]:
         """Return all tasks of students' servers that the manager remembers."""
         with refusals("list tasks"):
             found = self._api.tasks(filters={"label": USER_LABEL})
-        return [_task(each) for each in found]
+        return [read_task(each) for each in found]
 
     def services(self) -> list[SwarmService]:
         """Return the students' servers."""
         with refusals("list services"):
             found = self._api.services(filters={"label": USER_LABEL})
-        return [_service(each) for each in found]
+        return [read_service(each) for each in found]
 
     def set_availability(self, node_id: str, availability: str) -> None:
         """Set a node's availability (`active`, `pause`, `drain`); one that is gone is no error.
@@ -220,7 +220,8 @@ def _pins(constraint: str) -> bool:
     return constraint.startswith("node.hostname==")
 
 
-def _node(found: Mapping[str, Any]) -> SwarmNode:
+def read_node(found: Mapping[str, Any]) -> SwarmNode:
+    """Return the node that the engine's JSON object describes."""
     generic = found["Description"].get("Resources", {}).get("GenericResources") or []
     discrete = [each.get("DiscreteResourceSpec") or {} for each in generic]
     return SwarmNode(
@@ -234,7 +235,8 @@ def _node(found: Mapping[str, Any]) -> SwarmNode:
     )
 
 
-def _task(found: Mapping[str, Any]) -> SwarmTask:
+def read_task(found: Mapping[str, Any]) -> SwarmTask:
+    """Return the task that the engine's JSON object describes."""
     labels = found["Spec"].get("ContainerSpec", {}).get("Labels") or {}
     return SwarmTask(
         id=found["ID"],
@@ -248,7 +250,8 @@ def _task(found: Mapping[str, Any]) -> SwarmTask:
     )
 
 
-def _service(found: Mapping[str, Any]) -> SwarmService:
+def read_service(found: Mapping[str, Any]) -> SwarmService:
+    """Return the student's server that the engine's JSON object describes."""
     labels = found["Spec"].get("Labels") or {}
     return SwarmService(
         id=found["ID"],

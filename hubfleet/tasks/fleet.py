@@ -1,4 +1,4 @@
-"""Tasks for machines: list, logs; faults for drills."""
+"""Tasks for machines: list, logs, drain, forget; faults for drills."""
 
 from hubfleet.console import Console
 from hubfleet.errors import UsageError
@@ -85,3 +85,59 @@ def dead(
     console.table(
         ("id", "deliveries", "body"), [(m["id"], m["receives"], m["body"]) for m in found]
     )
+
+
+@task(
+    positional=["node"],
+    help={"node": "The worker's id.", "undo": "Open it again, and keep it."},
+)
+def drain(
+    console: Console,
+    node: str,
+    undo: bool = False,
+    env: str | None = None,
+    name: str | None = None,
+    yes: bool = False,
+    dry_run: bool = False,
+) -> None:
+    """Take one worker out: it gets no new servers, and ends when its last one has ended."""
+    from hubfleet.healing import Healer
+    from hubfleet.status import fleet_of
+
+    deployment = Deployment.open(name, env)
+    healer = Healer(deployment, fleet_of(deployment))
+    machine = find(healer.fleet.list(), node).id
+    does = "open it again" if undo else "close it to new servers; the controller ends it when empty"
+    console.say(f"{machine}: {does}")
+    if dry_run:
+        return
+    if not undo and not console.confirm(f"Take {machine} out?", yes):
+        raise UsageError("nothing was done")
+    with deployment.lock("fleet.drain"):
+        console.say(healer.undrain(machine) if undo else healer.drain(machine))
+
+
+@task(positional=["node"], help={"node": "The id of a worker that is gone."})
+def forget(
+    console: Console,
+    node: str,
+    env: str | None = None,
+    name: str | None = None,
+    yes: bool = False,
+    dry_run: bool = False,
+) -> None:
+    """Remove what a worker that is gone has left in the Swarm and on the Chef server."""
+    from hubfleet.healing import Healer
+    from hubfleet.status import fleet_of
+
+    deployment = Deployment.open(name, env)
+    healer = Healer(deployment, fleet_of(deployment))
+    remains = healer.remains(node)
+    for line in remains.words:
+        console.say(line)
+    if dry_run:
+        return
+    if not console.confirm(f"Forget {node}?", yes):
+        raise UsageError("nothing was done")
+    with deployment.lock("fleet.forget"):
+        console.say(healer.forget(remains))

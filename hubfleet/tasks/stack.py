@@ -1,7 +1,7 @@
 """Tasks for a whole deployment: deploy, status, doctor, verify, converge, destroy."""
 
 from hubfleet.console import Console
-from hubfleet.errors import PreconditionError, UsageError
+from hubfleet.errors import UsageError
 from hubfleet.fleet.local import find
 from hubfleet.state import Deployment, resolve_name
 from hubfleet.tasks.common import task, whole_number
@@ -45,24 +45,37 @@ def status(
         view.show(console, found)
 
 
-@task()
+@task(help={"fix": "Heal what ends nothing that anybody uses, after asking."})
 def doctor(
-    console: Console, env: str | None = None, name: str | None = None, json: bool = False
+    console: Console,
+    env: str | None = None,
+    name: str | None = None,
+    fix: bool = False,
+    yes: bool = False,
+    dry_run: bool = False,
+    json: bool = False,
 ) -> None:
-    """Check what a deployment needs of this machine; each failure names its cure."""
+    """Check this machine, and whether the parts of the deployment agree; each cure is named."""
     from hubfleet import doctor as checks
+    from hubfleet import treatment
     from hubfleet.deploy import choose
     from hubfleet.settings import load
 
     deployment = choose(name, env, None)
-    found = checks.examine(deployment, load(deployment.environment))
-    if json:
-        console.emit_json(checks.as_json(found))
-    else:
+    settings = load(deployment.environment)
+    found = checks.examine(deployment, settings)
+    diagnosis = treatment.diagnose(deployment, settings)
+    if not json:
         checks.show(console, found)
-    failed = [check.name for check in found if check.verdict is checks.Verdict.FAIL]
-    if failed:
-        raise PreconditionError(f"to be put right: {', '.join(failed)}")
+        treatment.show(console, diagnosis)
+    if fix:
+        before = diagnosis
+        diagnosis = treatment.treat(console, deployment, settings, before, yes=yes, dry_run=dry_run)
+        if diagnosis is not before and not json:
+            treatment.show(console, diagnosis)
+    if json:
+        console.emit_json(treatment.as_json(found, diagnosis))
+    treatment.require_healthy(found, diagnosis)
 
 
 @task()
