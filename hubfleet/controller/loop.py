@@ -103,7 +103,9 @@ class Loop:
         self._memory = decision.memory
         coming = {w.id: w for w in world.workers if world.node_of(w.id) is None}
         births = self._nursery.look(coming, now)
-        published = report_of(seen, decision, rules, births, self._reaper.notices())
+        members = {node.hostname: node.id for node in world.nodes}
+        notices = self._reaper.notices()
+        published = report_of(seen, decision, rules, births, notices, members)
         report.write(published, self._file)
         self._journal.decision(seen, decision, outcomes)
         self._metrics.update(seen, decision, outcomes)

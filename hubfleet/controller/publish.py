@@ -25,8 +25,9 @@ def report_of(
     rules: Rules,
     births: Births,
     notices: Sequence[Notice],
+    members: Mapping[str, str],
 ) -> FleetReport:
-    """Return what students are told of a decision. Pure."""
+    """Return what students are told of a decision; `members`: Swarm ids by instance id. Pure."""
     figures = decision.figures
     short = figures.queued > figures.free + figures.coming
     reasons = [note for note in decision.notes if "not ordered" in note or "maximum" in note]
@@ -40,6 +41,7 @@ def report_of(
                 seats=node.seats,
                 used=node.used,
                 ordered_at=node.launched_at,
+                member=members.get(node.id, ""),
                 ready_at=births.get(node.id, (None, None))[1],
             )
             for node in seen.nodes

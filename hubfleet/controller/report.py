@@ -40,6 +40,8 @@ class WorkerReport:
     seats: int
     used: int
     ordered_at: float
+    member: str = ""
+    """Its id as a member of the Swarm, empty while it is none."""
     ready_at: float | None = None
     """When it is expected to take students; None for one that does, or that is overdue."""
 

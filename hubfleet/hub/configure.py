@@ -5,9 +5,11 @@ from typing import Any
 
 from hubfleet.hub.authentication import authenticate
 from hubfleet.hub.line import Line
+from hubfleet.hub.notice import PATH, NoticeHandler
 from hubfleet.hub.placement import Placement
 from hubfleet.hub.service import NETWORK
 from hubfleet.hub.spawner import FleetSpawner
+from hubfleet.hub.wait import WaitingRoom
 from hubfleet.settings_model import HubView, read_hub_view
 
 SECRETS = Path("/run/secrets")
@@ -15,6 +17,8 @@ SECRETS = Path("/run/secrets")
 
 REPORT = Path("/var/lib/hubfleet/fleet/report.json")
 """What the controller publishes; cookbook jupyterhub mounts its directory."""
+
+TEMPLATES = Path(__file__).parent / "templates"
 
 ROUTES_S = 10
 """Seconds after which a restarted proxy serves running servers again, at most."""
@@ -57,6 +61,8 @@ def _hub(c: Any, settings: HubView, secrets: Path) -> None:
     # The spawner's own line tells a student to wait where the hub would refuse with an error.
     c.JupyterHub.concurrent_spawn_limit = 0
     c.JupyterHub.allow_named_servers = False
+    c.JupyterHub.extra_handlers = [(PATH, NoticeHandler, {"report_file": REPORT})]
+    c.JupyterHub.template_paths = [str(TEMPLATES)]
     c.ConfigurableHTTPProxy.should_start = False
     c.ConfigurableHTTPProxy.api_url = "http://proxy-api:8001"
     c.ConfigurableHTTPProxy.auth_token = (secrets / "proxy_token").read_text().strip()
@@ -77,6 +83,8 @@ def _spawner(c: Any, settings: HubView) -> None:
     c.JupyterHub.spawner_class = FleetSpawner
     c.FleetSpawner.settings = settings
     c.FleetSpawner.placement = Placement(REPORT)
+    c.FleetSpawner.report_file = REPORT
+    c.FleetSpawner.room = WaitingRoom()
     c.FleetSpawner.line = Line(settings.hub.concurrent_spawn_limit)
     c.FleetSpawner.image = f"registry.{settings.fleet.zone}/{image.repository}:{image.tag}"
     c.FleetSpawner.network_name = NETWORK

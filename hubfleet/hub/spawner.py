@@ -4,6 +4,7 @@ What differs from dockerspawner's SwarmSpawner, and why, is in docs/explanation/
 """
 
 import asyncio
+import time
 from collections.abc import AsyncGenerator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -16,12 +17,14 @@ from jupyterhub.utils import maybe_future
 from traitlets import Any as AnyTrait
 from traitlets import default
 
+from hubfleet.controller import report
 from hubfleet.errors import HubfleetError
 from hubfleet.hub import service
 from hubfleet.hub.homes import ensure_home
 from hubfleet.hub.names import service_name, start_alias
 from hubfleet.hub.readiness import INTERVAL_S, until_answers
 from hubfleet.hub.tasks import Status, first_failure, newest
+from hubfleet.hub.wait import Wait, too_late, wait
 
 _ENGINE_THREADS = 8
 """Calls to the engine at once; dockerspawner's one thread makes every start wait for every poll."""
@@ -54,6 +57,8 @@ class FleetSpawner(SwarmSpawner):
     """A student's server: one Swarm service on a worker."""
 
     settings = AnyTrait(config=True, help="The settings that Chef rendered, a HubView.")
+    room = AnyTrait(config=True, help="The WaitingRoom of all starts that wait for a seat.")
+    report_file = AnyTrait(config=True, help="Path of the controller's report.")
     placement = AnyTrait(config=True, help="The Placement that all starts of this hub ask.")
     line = AnyTrait(config=True, help="The Line that all starts of this hub stand in.")
 
@@ -61,6 +66,7 @@ class FleetSpawner(SwarmSpawner):
     object_id: str
     _alias = ""
     _status: Status | None = None
+    _waits: Wait | None = None
     _removed = False
 
     # dockerspawner's own name for it: it also calls the method whenever the image is set.
@@ -94,6 +100,7 @@ class FleetSpawner(SwarmSpawner):
         try:
             status = newest(await self._tasks(), self.object_id)
             alive = await self._exists() if status is None else status.alive
+            self._status = status or self._status
         except _ENGINE_ERRORS as error:
             self.log.warning("cannot look at the server of %s: %s", self._log_name, error)
             return None
@@ -154,6 +161,8 @@ class FleetSpawner(SwarmSpawner):
             except BaseException:
                 await asyncio.shield(self.remove_object())
                 raise
+            finally:
+                self.room.leave(self)
 
     _leave: Callable[[], None]
     _deadline: asyncio.Timeout
@@ -164,6 +173,8 @@ class FleetSpawner(SwarmSpawner):
             return f"The Swarm did nothing with your server for {hub.start_timeout_s} s"
         if status.state == "running":
             return f"Your server runs, but did not answer within {hub.http_timeout_s} s"
+        if status.waits_for_room:
+            return too_late(report.read(self.report_file, time.time()), hub.start_timeout_s)
         return f"Your server was not ready after {hub.start_timeout_s} s. {status.message}"
 
     async def start_object(self) -> None:
@@ -197,6 +208,19 @@ class FleetSpawner(SwarmSpawner):
         self._status = newest(tasks, self.object_id) or self._status
         if self._status and self._status.waits_for_room:
             self._leave()
+            self._wait_for_room()
+        else:
+            self.room.leave(self)
+
+    def _wait_for_room(self) -> None:
+        """Note what to tell; while seats are on their way the start's own time does not run."""
+        self.room.enter(self)
+        now = time.time()
+        place, waiting = self.room.place(self)
+        self._waits = wait(report.read(self.report_file, now), place, waiting, now)
+        if self._waits.hopeful:
+            later = asyncio.get_running_loop().time() + self.settings.hub.start_timeout_s
+            self._deadline.reschedule(later)
 
     async def _tasks(self) -> Any:
         """Return the tasks of the service; none where it is gone."""
@@ -264,4 +288,11 @@ class FleetSpawner(SwarmSpawner):
             return 0, f"Many start at once: you are number {place} in line"
         if self._status is None:
             return 5, "Your server is ordered"
+        if self._waits and self._status.waits_for_room:
+            return self._status.percent, self._waits.sentence
         return self._status.percent, self._status.message
+
+    @property
+    def member(self) -> str:
+        """Return the id of the Swarm's member that the server is on, as of the last look."""
+        return self._status.node if self._status else ""

@@ -48,6 +48,8 @@ class Status:
     """The engine's own words, such as the reason of `pending` or `rejected`."""
     wanted: bool
     """Swarm wants the task to run, so it or its successor will."""
+    node: str = ""
+    """Id of the Swarm's member that it is on, empty while it is on none."""
 
     @property
     def rising(self) -> bool:
@@ -111,4 +113,5 @@ def _status(task: Task) -> Status:
         state=status["State"],
         error=status.get("Err", ""),
         wanted=task.get("DesiredState") in {"ready", "running"},
+        node=task.get("NodeID", ""),
     )

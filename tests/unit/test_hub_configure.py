@@ -151,6 +151,7 @@ def test_the_service_of_a_server_in_full(tmp_path: Path) -> None:
             "Reservations": {
                 "MemoryBytes": notebook.memory_guarantee_mb * 2**20,
                 "NanoCPUs": int(notebook.cpu_guarantee * 10**9),
+                "GenericResources": [{"DiscreteResourceSpec": {"Kind": "seat", "Value": 1}}],
             },
         },
         "Networks": [{"Target": "notebooks", "Aliases": ["student-ann-01"]}],

@@ -15,6 +15,7 @@ from hubfleet.hub import homes, spawner
 from hubfleet.hub.line import Line
 from hubfleet.hub.placement import Placement
 from hubfleet.hub.spawner import FleetSpawner, StartFailed
+from hubfleet.hub.wait import WaitingRoom
 
 Answer = Any
 
@@ -85,6 +86,8 @@ def make(
         user = SimpleNamespace(name="ann", id=1, url="/user/ann/", escaped_name="ann")
         options = {"settings": view, "line": Line(1), "image": "notebook:1", "cmd": ["serve"]}
         options["placement"] = Placement(tmp_path / "report.json")
+        options["report_file"] = tmp_path / "report.json"
+        options["room"] = WaitingRoom()
         one = FleetSpawner(user=user, orm_spawner=SimpleNamespace(name="", server=None), **options)
         one._server = SimpleNamespace(base_url="/user/ann/")
         return one
@@ -151,7 +154,7 @@ def test_a_start_without_room_says_so_and_leaves_nothing(
     engine: Engine, make: Callable[..., FleetSpawner]
 ) -> None:
     engine.task("pending", error="insufficient resources on 2 nodes")
-    with pytest.raises(StartFailed, match="insufficient resources on 2 nodes"):
+    with pytest.raises(StartFailed, match="No seat became free in 1 s"):
         asyncio.run(make(start_timeout_s=1).start())
     assert engine.service is None
 

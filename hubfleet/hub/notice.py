@@ -1,0 +1,65 @@
+"""What a student must know of the machine under the server: it is taken away soon, and why."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from jupyterhub.handlers import BaseHandler
+from tornado import web
+
+from hubfleet.controller import report
+from hubfleet.controller.report import FleetReport, Notice
+
+PATH = r"/fleet/notice"
+
+WHY = {
+    "spot": "The provider takes back the machine that your server runs on",
+    "maintenance": "The machine that your server runs on is being serviced",
+    "health": "The machine that your server runs on has a fault",
+    "termination": "The machine that your server runs on is being taken out of service",
+}
+
+
+def notice_for(found: FleetReport | None, member: str) -> Notice | None:
+    """Return the notice of a worker, by its id in the Swarm; None where there is none. Pure."""
+    if found is None or not member:
+        return None
+    ids = {worker.id for worker in found.workers if worker.member == member}
+    return next((notice for notice in found.notices if notice.worker in ids), None)
+
+
+def sentence(notice: Notice, now: float) -> str:
+    """Return what the student reads. Pure; times are POSIX seconds."""
+    why = WHY.get(notice.kind, WHY["termination"])
+    at = f"{datetime.fromtimestamp(notice.deadline, UTC):%H:%M:%S} UTC"
+    left = max(0, round(notice.deadline - now))
+    return (
+        f"{why}. Save your work: your server moves to another machine within {left} s (at {at} at"
+        " the latest). Your files come along; what only a notebook's memory holds is lost."
+    )
+
+
+class NoticeHandler(BaseHandler):
+    """Answers pages and JupyterLab, which ask every few seconds; reads one small file."""
+
+    def initialize(self, report_file: Path) -> None:
+        """Take over where the controller's report lies."""
+        self._file = report_file
+
+    @web.authenticated
+    async def get(self) -> None:
+        """Answer the notice of the user's own worker, or null."""
+        now = datetime.now(UTC).timestamp()
+        spawner = self.current_user.spawner
+        notice = notice_for(report.read(self._file, now), getattr(spawner, "member", ""))
+        answer: dict[str, Any] = {"notice": None}
+        if notice is not None:
+            answer["notice"] = {
+                "id": f"{notice.worker}-{notice.at:.0f}",
+                "kind": notice.kind,
+                "deadline": notice.deadline,
+                "sentence": sentence(notice, now),
+            }
+        self.set_header("Content-Type", "application/json")
+        self.set_header("Cache-Control", "no-store")
+        self.finish(answer)
