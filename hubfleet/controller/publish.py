@@ -15,6 +15,9 @@ from hubfleet.controller.report import FleetReport, Notice, Phase, WorkerReport
 BIRTH_BUCKETS = (15, 30, 45, 60, 90, 120, 180, 300, 600)
 """Seconds."""
 
+STOPPERS = ("the day's budget is spent", "every pool has failed and rests")
+"""How the notes end that say why nothing is ordered for a while."""
+
 Births = Mapping[str, tuple[Phase, float | None]]
 """Of each worker that is not ready: its phase, and when it is expected to be ready."""
 
@@ -30,7 +33,7 @@ def report_of(
     """Return what students are told of a decision; `members`: Swarm ids by instance id. Pure."""
     figures = decision.figures
     short = figures.queued > figures.free + figures.coming
-    reasons = [note for note in decision.notes if "not ordered" in note or "maximum" in note]
+    reasons = [note for note in decision.notes if note.endswith(STOPPERS)]
     return FleetReport(
         at=seen.at,
         workers=tuple(
