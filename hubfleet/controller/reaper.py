@@ -130,7 +130,7 @@ class Reaper:
     def notices(self) -> tuple[Notice, ...]:
         """Return what the students of these workers are to be told."""
         return tuple(
-            Notice(case.instance_id, case.kind.value, case.since, case.deadline)
+            Notice(case.instance_id, case.kind.value, case.since, case.deadline - MOVE_S)
             for case in self.cases.values()
             if case.kind is not Kind.GONE
         )

@@ -56,7 +56,7 @@ class Notice:
     at: float
     """When the notice was given."""
     deadline: float
-    """When the worker is gone at the latest."""
+    """When its servers move at the latest."""
 
 
 @dataclass(frozen=True, slots=True)
