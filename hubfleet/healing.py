@@ -17,6 +17,7 @@ from hubfleet.errors import CommandError, HubfleetError, UsageError, nearest
 from hubfleet.fleet.base import Fleet, Role
 from hubfleet.fleet.local import find
 from hubfleet.leftovers import INSTANCE_ID
+from hubfleet.rolling import command
 from hubfleet.state import Deployment
 
 STOP_TIMEOUT_S = 60
@@ -96,7 +97,7 @@ class Healer:
             if not former:
                 raise UsageError(
                     f"{node} is alive, there is nothing to forget",
-                    f"take it out: ./invoke fleet.drain {node}",
+                    f"take it out: {command(self.deployment, 'fleet.drain', node)}",
                 )
             return Remains(node, former)
         chef = policy.connect(self.deployment)
@@ -104,8 +105,9 @@ class Healer:
         if not mine and not (INSTANCE_ID.fullmatch(node) and node in {*nodes, *clients}):
             known = {*nodes, *clients, *(each.hostname for each in members)} - alive
             raise UsageError(
-                f"no part of the deployment knows a machine {node!r}{nearest(node, known)}",
-                "what does not agree: ./invoke doctor",
+                f"nobody knows of a worker {node!r}"
+                f"{nearest(node, filter(INSTANCE_ID.fullmatch, known))}",
+                f"what does not agree: {command(self.deployment, 'doctor')}",
             )
         return Remains(node, mine, node in nodes, node in clients)
 
@@ -124,21 +126,22 @@ class Healer:
     def drain(self, node: str) -> str:
         """Close a worker to new servers, and mark it so that the controller ends it when empty."""
         why = f"{getpass.getuser()} drains it"
-        for member in self._members(node):
+        for member in self.members(node):
             argv = ["node", "update", "--availability", "pause", "--label-add", f"{DRAIN}={why}"]
             self._docker(*argv, member.id)
         return f"{node} takes no new servers, and is ended when it has none"
 
     def undrain(self, node: str) -> str:
         """Open a worker again that was to be drained."""
-        for member in self._members(node):
+        for member in self.members(node):
             argv = ["node", "update", "--availability", "active"]
             if member.drained:
                 argv += ["--label-rm", DRAIN]
             self._docker(*argv, member.id)
         return f"{node} takes servers again"
 
-    def _members(self, node: str) -> list[SwarmNode]:
+    def members(self, node: str) -> list[SwarmNode]:
+        """Return what a worker is in the Swarm; raise UsageError where it is no worker there."""
         machine = find(self.fleet.list(), node)
         if machine.role is not Role.SWARM_WORKER:
             raise UsageError(f"{node} is the {machine.role}: only workers are drained")
@@ -147,7 +150,7 @@ class Healer:
         if not mine:
             raise UsageError(
                 f"{node} is not in the Swarm, and takes no servers",
-                f"end it: ./invoke chef.revoke {node} --terminate",
+                f"end it: {command(self.deployment, 'chef.revoke', node, '--terminate')}",
             )
         return mine
 
@@ -160,7 +163,7 @@ class Healer:
             if time.monotonic() > deadline:
                 raise CommandError(
                     f"the hub still has a server of {user} after {STOP_TIMEOUT_S} s",
-                    f"read its log: ./invoke fleet.logs --node {self._machine.id}",
+                    f"look there: {command(self.deployment, 'status')}",
                 )
             time.sleep(POLL_S)
 

@@ -6,6 +6,7 @@ belong to is not touched.
 """
 
 from collections.abc import Container, Iterator, Sequence
+from contextlib import suppress
 from ipaddress import ip_network
 
 from hubfleet.clients import engine
@@ -90,9 +91,10 @@ class LocalFleet(Fleet):
         engine.remove_container(name)
         engine.remove_volume(f"{name}-docker")
         seed = self.deployment.node_dir(instance_id)
-        if seed.exists():
+        # The fleet service may be removing it, too.
+        with suppress(FileNotFoundError):
             for path in seed.iterdir():
-                path.unlink()
+                path.unlink(missing_ok=True)
             seed.rmdir()
 
     def console_output(self, instance_id: str) -> str:

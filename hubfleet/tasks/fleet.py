@@ -107,6 +107,7 @@ def drain(
     deployment = Deployment.open(name, env)
     healer = Healer(deployment, fleet_of(deployment))
     machine = find(healer.fleet.list(), node).id
+    healer.members(machine)
     does = "open it again" if undo else "close it to new servers; the controller ends it when empty"
     console.say(f"{machine}: {does}")
     if dry_run:
