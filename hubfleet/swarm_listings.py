@@ -4,8 +4,8 @@ The controller asks the manager's socket; here the hub node's `docker inspect` p
 """
 
 import json
-from collections.abc import Callable, Mapping
-from typing import Any, TypeVar
+from collections.abc import Mapping
+from typing import Any
 
 from hubfleet.clients.swarm_manager import (
     USER_LABEL,
@@ -20,6 +20,9 @@ from hubfleet.errors import CommandError
 from hubfleet.fleet.base import Fleet, Instance
 
 TIMEOUT_S = 30
+
+ATTEMPTS = 3
+"""What was listed may be gone when it is inspected."""
 
 _NODES = """
 ids=$(docker node ls -q) || exit
@@ -37,32 +40,39 @@ test -z "$names" || ids=$(docker service ps -q --no-trunc $names) || exit
 test -z "$ids" || docker inspect --type task $ids
 """
 
-Read = TypeVar("Read")
-
 
 def members(fleet: Fleet, hub: Instance) -> list[SwarmNode]:
-    """Return the members of the Swarm. Raises CommandError where the engine refuses."""
-    return _read(fleet, hub, _NODES, read_node)
+    """Return the members of the Swarm that have said who they are.
+
+    Raises CommandError where the engine refuses.
+    """
+    return [read_node(each) for each in _read(fleet, hub, _NODES) if _described(each)]
 
 
 def services(fleet: Fleet, hub: Instance) -> list[SwarmService]:
     """Return the students' servers. Raises CommandError where the engine refuses."""
-    return _read(fleet, hub, _SERVICES, read_service)
+    return [read_service(each) for each in _read(fleet, hub, _SERVICES)]
 
 
 def tasks(fleet: Fleet, hub: Instance) -> list[SwarmTask]:
     """Return the tasks of students' servers. Raises CommandError where the engine refuses."""
-    return _read(fleet, hub, _TASKS, read_task)
+    return [read_task(each) for each in _read(fleet, hub, _TASKS)]
 
 
-def _read(
-    fleet: Fleet, hub: Instance, script: str, read: Callable[[Mapping[str, Any]], Read]
-) -> list[Read]:
-    done = fleet.run(hub.id, ["sh", "-c", script], TIMEOUT_S)
-    if done.returncode != 0:
+def _described(node: Mapping[str, Any]) -> bool:
+    """Say whether a node is more than just joining."""
+    return bool(node["Description"].get("Hostname"))
+
+
+def _read(fleet: Fleet, hub: Instance, script: str) -> list[Mapping[str, Any]]:
+    for _ in range(ATTEMPTS):
+        done = fleet.run(hub.id, ["sh", "-c", script], TIMEOUT_S)
+        if done.returncode == 0:
+            break
+    else:
         raise CommandError(
             f"the Swarm's manager, {hub.role} {hub.id}, does not tell what it has",
             "",
             done.stderr or done.stdout,
         )
-    return [read(each) for each in json.loads(done.stdout or "[]")]
+    return list(json.loads(done.stdout or "[]"))

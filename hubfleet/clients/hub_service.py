@@ -122,7 +122,7 @@ class HubService:
                 headers={"Accept": PAGINATED} if params else None,
                 timeout=TIMEOUT_S,
             )
-        except requests.RequestException as error:
+        except OSError as error:  # so are requests' own, and a CA file that is not there
             raise CommandError(f"the hub does not answer: {error}") from error
         if not answer.ok and answer.status_code not in allow:
             raise CommandError(
