@@ -8,6 +8,7 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Self, TypeVar
+from urllib.parse import urlsplit
 
 from pydantic import ValidationError, model_validator
 
@@ -75,14 +76,19 @@ class Settings(ControllerView):
         )
         if self.hub.authenticator == "dummy" and self.fleet.backend != "local":
             raise ValueError("hub.authenticator dummy is only for fleet.backend local")
+        host = urlsplit(self.hub.oauth.callback_url).hostname
+        if self.fleet.backend == "aws" and host not in {None, self.fleet.aws.host}:
+            raise ValueError(f"hub.oauth.callback_url names {host}, not fleet.aws.host")
         networks = self.swarm.networks
+        vpc = self.fleet.aws.network.cidr
         require_disjoint(
+            **({"fleet.aws.network.cidr": vpc} if vpc else {}),
             **{
                 "docker.address_pool.base": self.docker.address_pool.base,
                 "swarm.default_addr_pool": self.swarm.default_addr_pool,
                 "swarm.networks.notebooks.subnet": networks.notebooks.subnet,
                 "swarm.networks.control.subnet": networks.control.subnet,
-            }
+            },
         )
         return self
 

@@ -9,6 +9,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
+from hubfleet.settings_aws import AwsFleet
 from hubfleet.settings_types import (
     AbsolutePath,
     Cidr,
@@ -80,6 +81,13 @@ class FleetSettings(Section):
     zone: DnsName = Field(description="DNS zone of the machines' names (chef, registry, hub).")
     workers: Workers
     local: LocalFleet
+    aws: AwsFleet
+
+    @model_validator(mode="after")
+    def _aws(self) -> Self:
+        if self.backend == "aws" and (problem := self.aws.problem(self.zone)):
+            raise ValueError(problem)
+        return self
 
 
 class Registry(Section):
