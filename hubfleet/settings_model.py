@@ -76,6 +76,9 @@ class Settings(ControllerView):
         )
         if self.hub.authenticator == "dummy" and self.fleet.backend != "local":
             raise ValueError("hub.authenticator dummy is only for fleet.backend local")
+        problem = self.fleet.aws.problem(self.fleet.zone)
+        if self.fleet.backend == "aws" and problem:
+            raise ValueError(f"fleet.{problem}")
         host = urlsplit(self.hub.oauth.callback_url).hostname
         if self.fleet.backend == "aws" and host not in {None, self.fleet.aws.host}:
             raise ValueError(f"hub.oauth.callback_url names {host}, not fleet.aws.host")

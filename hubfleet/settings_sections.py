@@ -83,12 +83,6 @@ class FleetSettings(Section):
     local: LocalFleet
     aws: AwsFleet
 
-    @model_validator(mode="after")
-    def _aws(self) -> Self:
-        if self.backend == "aws" and (problem := self.aws.problem(self.zone)):
-            raise ValueError(problem)
-        return self
-
 
 class Registry(Section):
     """The image registry on the Chef server's machine."""
