@@ -137,7 +137,7 @@ class Reaper:
 
     def _read(self, message: Message, world: World, now: float) -> None:
         try:
-            event = parse(message.body)
+            event = parse(message.body, now)
         except Poison as error:
             self._tell("poison", now, message=message.id, reason=error.message)
             self._fleet.hide(message, POISON_S)
