@@ -208,7 +208,7 @@ def notice_of(worker: Instance, state: str = "terminated") -> str:
     detail = {"instance-id": worker.id, "state": state}
     kind = "EC2 Instance State-change Notification"
     moment = "2026-01-01T00:00:00Z"
-    return json.dumps({"detail-type": kind, "time": moment, "detail": detail})
+    return json.dumps({"source": "aws.ec2", "detail-type": kind, "time": moment, "detail": detail})
 
 
 def test_forged_and_broken_messages_change_nothing(
