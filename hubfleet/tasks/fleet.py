@@ -11,17 +11,27 @@ from hubfleet.tasks.common import task, whole_number
 def list_(
     console: Console, env: str | None = None, name: str | None = None, json: bool = False
 ) -> None:
-    """List the machines of a deployment."""
+    """List the machines of a deployment, and how long each worker took until it was ready."""
+    from hubfleet.machines import machines
     from hubfleet.status import fleet_of
 
-    machines = fleet_of(Deployment.open(name, env)).list()
+    deployment = Deployment.open(name, env)
+    found = machines(deployment, fleet_of(deployment))
     if json:
-        console.emit_json([vars(machine) for machine in machines])
+        console.emit_json([machine.as_json() for machine in found])
     console.table(
-        ("id", "role", "state", "address", "launched", "container"),
+        ("id", "role", "state", "address", "launched", "ready in", "of which (s)"),
         [
-            (m.id, m.role, m.state, m.address or None, f"{m.launched_at:%F %T}", m.name)
-            for m in machines
+            (
+                m.instance.id,
+                m.instance.role,
+                m.instance.state,
+                m.instance.address or None,
+                f"{m.instance.launched_at:%F %T}",
+                None if m.ready_s is None else f"{m.ready_s:.0f} s",
+                m.words or None,
+            )
+            for m in found
         ],
     )
 
