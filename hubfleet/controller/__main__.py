@@ -35,6 +35,24 @@ CHEF_CLIENT = "fleet"
 
 RETRY_S = 5.0
 
+TELL_AGAIN_S = 60.0
+
+
+class Absences:
+    """Tells that a source does not answer once for each reason, and again after TELL_AGAIN_S."""
+
+    def __init__(self, journal: Journal) -> None:
+        self._journal = journal
+        self._told: dict[str, tuple[str, float]] = {}
+
+    def __call__(self, what: str, error: HubfleetError) -> None:
+        """Take in that `what` could not be read."""
+        reason, at = self._told.get(what, ("", 0.0))
+        now = time.time()
+        if error.message != reason or now - at >= TELL_AGAIN_S:
+            self._told[what] = error.message, now
+            self._journal.write("unread", now, source=what, reason=error.message)
+
 
 def settings_of(file: Path, good: Path, journal: Journal) -> ControllerView:
     """Return the settings; where they are broken, the last good ones.
@@ -68,8 +86,7 @@ def build(directory: Path, secrets: Path, journal: Journal) -> Loop:
     chef = Chef(os.environ["HUBFLEET_CHEF_URL"], secrets / "fleet_key", CA_FILE, CHEF_CLIENT)
     fleet = scaling_fleet(settings, secrets, CA_FILE)
 
-    def away(what: str, error: HubfleetError) -> None:
-        journal.write("unread", time.time(), source=what, reason=error.message)
+    away = Absences(journal)
 
     def problem(text: str) -> None:
         journal.write("calendar", time.time(), reason=text)
@@ -89,7 +106,7 @@ def build(directory: Path, secrets: Path, journal: Journal) -> Loop:
         directory / "report.json",
     )
     start_http_server(settings.autoscaler.metrics_port, "127.0.0.1", registry)
-    reaper.listen(loop.wake)
+    reaper.listen(loop.wake, away)
     _listen(swarm.events, loop.wake, lambda error: away("swarm events", error))
     return loop
 

@@ -88,9 +88,9 @@ class Reaper:
         """Return the workers that are on their way out, by instance id."""
         return self.cases
 
-    def listen(self, wake: Callable[[], None]) -> None:
+    def listen(self, wake: Callable[[], None], away: Callable[[str, HubfleetError], None]) -> None:
         """Receive messages for ever, in a thread of its own; call `wake` when some have come."""
-        threading.Thread(target=self._receive, args=[wake], daemon=True, name="queue").start()
+        threading.Thread(target=self._receive, args=[wake, away], daemon=True).start()
 
     def take(self, messages: Sequence[Message]) -> None:
         """Hand over messages to the next turn."""
@@ -212,12 +212,14 @@ class Reaper:
         self._chef.delete_client(instance_id)
         self._chef.delete_node(instance_id)
 
-    def _receive(self, wake: Callable[[], None]) -> None:
+    def _receive(
+        self, wake: Callable[[], None], away: Callable[[str, HubfleetError], None]
+    ) -> None:
         while True:
             try:
                 found = self._fleet.receive(LONG_POLL_S)
             except HubfleetError as error:
-                self._log("unread", time.time(), source="queue", reason=error.message)
+                away("queue", error)
                 time.sleep(RETRY_S)
                 continue
             if found:

@@ -27,6 +27,7 @@ def test_the_engines_configuration_is_the_policys(node: Subject) -> None:
         "log-driver": "json-file",
         "log-opts": {"max-file": str(wanted.log_max_files), "max-size": wanted.log_max_size},
         "no-new-privileges": wanted.no_new_privileges,
+        "node-generic-resources": [f"seat={node.settings.fleet.workers.seats}"],
     }
 
 

@@ -14,7 +14,12 @@ from tests.integration.subject import Subject, eventually
 pytestmark = pytest.mark.roles(Role.HUB)
 
 STACK = "hubfleet"
-HUB_SECRETS = ("cookie_secret", "proxy_token", "login_password")
+STACK_SERVICES = ("proxy", "hub", "fleet")
+REPORT = "/var/lib/hubfleet/fleet/report.json"
+HUB_SECRETS = (
+    *("cookie_secret", "proxy_token", "login_password"),
+    *("fleet_api_token", "fleet_token", "fleet_key"),
+)
 
 
 @pytest.fixture
@@ -63,7 +68,7 @@ def test_workers_find_the_token_of_this_swarm(node: Subject) -> None:
     assert node.secret(Role.SWARM_WORKER, "join_token") == token
 
 
-@pytest.mark.parametrize("service", ["proxy", "hub"])
+@pytest.mark.parametrize("service", ["proxy", "hub", "fleet"])
 def test_the_stack_runs(node: Subject, service: str) -> None:
     eventually(lambda: len(running(node, service)) == 1, f"{service} does not run once")
 
@@ -73,7 +78,7 @@ def test_the_stacks_images_are_the_policys(
 ) -> None:
     images = {n: spec["TaskTemplate"]["ContainerSpec"]["Image"] for n, spec in services.items()}
     hub, notebook = node.image("hub"), node.image("notebook")
-    assert images == {"proxy": hub, "hub": hub, "pin": notebook}
+    assert images == {"proxy": hub, "hub": hub, "fleet": hub, "pin": notebook}
 
 
 def test_services_can_do_without_what_kernels_may_lack(services: dict[str, dict[str, Any]]) -> None:
@@ -91,13 +96,26 @@ def test_services_have_no_rights_they_do_not_need(services: dict[str, dict[str, 
 
 
 def test_no_secret_is_in_what_the_engine_shows(node: Subject) -> None:
-    shown = node.run("docker", "service", "inspect", *(f"{STACK}_{s}" for s in ("proxy", "hub")))
+    shown = node.run("docker", "service", "inspect", *(f"{STACK}_{s}" for s in STACK_SERVICES))
     shown += node.run("sh", "-c", "docker inspect $(docker ps --quiet)")
     shown += node.run("sh", "-c", "cat /etc/hubfleet/*.json /etc/hubfleet/*.py /etc/hubfleet/*.yml")
-    shown += node.run("sh", "-c", f"docker service logs {STACK}_hub 2>&1")
-    shown += node.run("sh", "-c", f"docker service logs {STACK}_proxy 2>&1")
+    for service in STACK_SERVICES:
+        shown += node.run("sh", "-c", f"docker service logs {STACK}_{service} 2>&1")
     leaked = [name for name in HUB_SECRETS if node.secret(Role.HUB, name) in shown]
     assert not leaked
+
+
+def test_the_controller_looks_at_the_fleet_again_and_again(node: Subject) -> None:
+    last = node.json(REPORT)["at"]
+    eventually(lambda: node.json(REPORT)["at"] > last, "its report grows old", 30)
+    assert node.json(REPORT)["maximum"] == node.settings.fleet.workers.max
+
+
+def test_the_controllers_metrics_are_for_this_node_alone(node: Subject) -> None:
+    port = node.settings.autoscaler.metrics_port
+    shown = node.run("curl", "--silent", "--fail", f"http://127.0.0.1:{port}/metrics")
+    assert "hubfleet_workers_wanted" in shown
+    assert node.try_run("curl", "--silent", f"http://{node.address}:{port}/metrics").rc != 0
 
 
 def test_the_hub_answers_over_tls(node: Subject) -> None:

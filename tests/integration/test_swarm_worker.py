@@ -49,6 +49,25 @@ def test_joining_is_its_policys_last_step(node: Subject) -> None:
     assert run_list(node.role)[-1] == "recipe[swarm::worker]"
 
 
+def test_it_has_the_policys_seats(node: Subject) -> None:
+    [info] = node.lines("docker", "info", "--format", "{{json .GenericResources}}")
+    seats = node.settings.fleet.workers.seats
+    assert info == [{"DiscreteResourceSpec": {"Kind": "seat", "Value": seats}}]
+
+
+def test_its_birth_is_on_record_once(node: Subject) -> None:
+    record = "/var/lib/hubfleet/birth.json"
+    if not node.kitchen and not node.host.file(record).exists:
+        pytest.skip("the worker is older than records of births")
+    moments = node.json(record)
+    assert sorted(moments, key=moments.__getitem__) == [
+        "converging",
+        "pulling",
+        "joining",
+        "joined",
+    ]
+
+
 def test_the_notebook_image_is_there_and_has_passed_the_probe(node: Subject) -> None:
     id_ = node.run("docker", "image", "inspect", "--format", "{{.Id}}", node.image("notebook"))
     stamps = node.run("sh", "-c", "cat /var/lib/hubfleet/probes/*")

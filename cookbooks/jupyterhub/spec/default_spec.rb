@@ -48,7 +48,7 @@ describe 'jupyterhub::default' do
   end
 
   it 'needs neither virtual addresses nor the routing mesh' do
-    expect(services.values.map { |service| service['deploy']['endpoint_mode'] }.uniq).to eq(['dnsrr', nil])
+    expect(services.values.map { |service| service['deploy']['endpoint_mode'] }.uniq).to eq(%w(dnsrr))
     expect(services.values.flat_map { |service| service['ports'].to_a }).to eq([{ 'target' => 8000, 'published' => attributes['hub']['port'], 'protocol' => 'tcp', 'mode' => 'host' }])
   end
 
