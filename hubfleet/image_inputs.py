@@ -22,12 +22,12 @@ NODE_GEMS = ("chef-bin", "chef-zero", "mixlib-authentication", "puma", "rack")
 
 HUB_CODE = (
     *("__init__.py", "errors.py", "settings*.py", "settings/**/*", "hub/**/*", "controller/**/*"),
-    *("fleet/__init__.py", "fleet/base.py", "fleet/scaling*.py"),
+    *("fleet/__init__.py", "fleet/base.py", "fleet/aws_names.py", "fleet/scaling*.py"),
     *(
         f"clients/{name}.py"
         for name in (
             *("__init__", "calendar", "chef", "chef_wire", "docker", "hub_service", "process"),
-            *("fleet_local", "swarm_manager"),
+            *("aws_fleet", "fleet_local", "swarm_manager"),
         )
     ),
 )

@@ -54,20 +54,20 @@ class Absences:
             self._journal.write("unread", now, source=what, reason=error.message)
 
 
-def settings_of(file: Path, good: Path, journal: Journal) -> ControllerView:
-    """Return the settings; where they are broken, the last good ones.
+def settings_of(file: Path, good: Path, journal: Journal) -> tuple[str, ControllerView]:
+    """Return environment and settings; where they are broken, the last good ones.
 
     Raises SettingsError where there are no good ones either.
     """
     try:
-        _, settings = read_view(file, ControllerView)
+        found = read_view(file, ControllerView)
     except SettingsError as error:
         if not good.exists():
             raise
         journal.write("settings_refused", time.time(), reason=error.message, kept=str(good))
-        return read_view(good, ControllerView)[1]
+        return read_view(good, ControllerView)
     shutil.copyfile(file, good)
-    return settings
+    return found
 
 
 def hold(lock_file: Path) -> int:
@@ -79,12 +79,12 @@ def hold(lock_file: Path) -> int:
 
 def build(directory: Path, secrets: Path, journal: Journal) -> Loop:
     """Put the controller together. Raises HubfleetError where a part cannot be had."""
-    settings = settings_of(SETTINGS, directory / "settings.good.json", journal)
+    environment, settings = settings_of(SETTINGS, directory / "settings.good.json", journal)
     token = (secrets / "fleet_api_token").read_text().strip()
     hub = HubService(f"http://127.0.0.1:{settings.hub.port}", token)
     swarm = SwarmManager()
     chef = Chef(os.environ["HUBFLEET_CHEF_URL"], secrets / "fleet_key", CA_FILE, CHEF_CLIENT)
-    fleet = scaling_fleet(settings, secrets, CA_FILE)
+    fleet = scaling_fleet(environment, settings, secrets, CA_FILE)
 
     away = Absences(journal)
 

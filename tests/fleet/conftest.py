@@ -5,10 +5,14 @@ from contextlib import AbstractContextManager
 
 import pytest
 
+from tests.fleet.aws import AwsBackend, aws_backend
 from tests.fleet.backend import Backend
 from tests.fleet.local import LocalBackend, local_backend
 
-BACKENDS: Mapping[str, Callable[[], AbstractContextManager[Backend]]] = {"local": local_backend}
+BACKENDS: Mapping[str, Callable[[], AbstractContextManager[Backend]]] = {
+    "local": local_backend,
+    "aws": aws_backend,
+}
 """A back end is added here."""
 
 
@@ -41,3 +45,17 @@ def local(a_service: LocalBackend) -> LocalBackend:
     """Return the local back end, emptied."""
     a_service.clear()
     return a_service
+
+
+@pytest.fixture(scope="session")
+def an_account() -> Iterator[AwsBackend]:
+    """Return the AWS back end, for what it alone does."""
+    with aws_backend() as made:
+        yield made
+
+
+@pytest.fixture
+def aws(an_account: AwsBackend) -> AwsBackend:
+    """Return the AWS back end, emptied."""
+    an_account.clear()
+    return an_account

@@ -11,13 +11,18 @@ from tests.static.conftest import Module
 GROUND = ("hubfleet.settings", "hubfleet.errors", "hubfleet.parallel", "hubfleet.state")
 """Prefixes of the modules under the clients; they know nothing above them."""
 
-OUTSIDE = {"subprocess", "urllib.request", "http.client", "requests", "docker", "boto3", "chef"}
+OUTSIDE = {
+    *("subprocess", "urllib.request", "http.client", "requests"),
+    *("docker", "boto3", "botocore", "chef"),
+}
 """Modules that reach out of the process."""
 
 INSIDE_HUB = {
     *("aiohttp", "docker", "dockerspawner", "jupyterhub", "nativeauthenticator", "oauthenticator"),
     *("pydantic", "sqlalchemy", "tornado", "traitlets"),
     *(
+        "boto3",
+        "botocore",
         "chef",
         "cryptography",
         "icalendar",
