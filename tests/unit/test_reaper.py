@@ -1,371 +1,340 @@
-"""The one way out, over ports in memory that keep what was done to them."""
+"""A worker's one way out, whoever told of it and whatever fails: the same end, none too early."""
 
-import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
-from typing import Any, cast
+from collections.abc import Callable
 
 import pytest
 
-from hubfleet.clients.swarm_manager import SwarmManager, SwarmNode, SwarmTask
-from hubfleet.controller.confirm import Verdict, verdict
-from hubfleet.controller.events import Event, Kind
-from hubfleet.controller.observe import World
-from hubfleet.controller.reaper import MOVE_S, Reaper
-from hubfleet.controller.sweep import EVERY_S, MOST, SETTLED_S, Suspect, Sweeper, suspects
-from hubfleet.errors import CommandError, HubfleetError
 from hubfleet.fleet.base import State
-from hubfleet.fleet.scaling import Hook, Message, ScalingFleet, Worker
+from hubfleet.fleet.scaling import Hook, Worker
+from tests.unit.departures import (
+    EPOCH,
+    HUB,
+    HUB_MEMBER,
+    Lab,
+    rebalance,
+    replaced,
+    spot,
+    state_change,
+    termination,
+)
 
-NOW = 1_800_000_000.0
-ONE, TWO, THREE = ("i-00000000000000001", "i-00000000000000002", "i-00000000000000003")
+Leave = Callable[[Lab, str], object]
+Forge = Callable[[str, float], str]
+
+WAYS: dict[str, Leave] = {
+    "scale-in": lambda lab, worker: lab.cloud.end(worker),
+    "spot": lambda lab, worker: lab.cloud.reclaim(worker),
+    "hard kill": lambda lab, worker: lab.cloud.kill(worker),
+    "hard kill without a word": lambda lab, worker: lab.cloud.kill(worker, word=False),
+}
 
 
-class Crash(BaseException):
-    """The process ends here."""
+def ended(lab: Lab, worker: str) -> Callable[[], bool]:
+    """Return what says whether a worker is gone from everywhere, and nothing waits for us."""
+    return lambda: (
+        lab.forgotten(worker)
+        and worker not in lab.cloud.machines
+        and not lab.reaper.cases
+        and not lab.cloud.queue
+    )
 
 
-@dataclass
-class Lab:
-    """Fleet, Swarm and Chef server in one, as far as the reaper touches them."""
+def effects(lab: Lab, worker: str) -> list[str]:
+    """Return what was done to a worker, in its order."""
+    return [each.split()[0] for each in lab.wire.effects if each.endswith(worker)]
 
-    workers: dict[str, Worker] = field(default_factory=dict)
-    members: dict[str, SwarmNode] = field(default_factory=dict)
-    tasks: list[SwarmTask] = field(default_factory=list)
-    nodes: set[str] = field(default_factory=set)
-    clients: set[str] = field(default_factory=set)
-    queue: dict[str, Message] = field(default_factory=dict)
-    hidden: list[str] = field(default_factory=list)
-    done: list[str] = field(default_factory=list)
-    crash_after: int | None = None
-    broken: set[str] = field(default_factory=set)
 
-    @classmethod
-    def of(cls, *ids: str, students: int = 1) -> "Lab":
-        lab = cls()
-        for name in ids:
-            lab.workers[name] = Worker(name, State.RUNNING, NOW - 900)
-            lab.members[name] = SwarmNode(f"m-{name}", name, "worker", "ready", "active", 4)
-            lab.nodes.add(name)
-            lab.clients.add(name)
-            for number in range(students):
-                lab.tasks.append(task(f"{name}-{number}", f"m-{name}"))
+@pytest.mark.parametrize("servers", [0, 2])
+@pytest.mark.parametrize("way", WAYS)
+def test_each_way_ends_with_nothing_left_and_all_servers_elsewhere(way: str, servers: int) -> None:
+    lab = Lab()
+    worker = lab.ids[0]
+    for number in range(servers):
+        lab.seat(f"ann{number}", worker)
+    WAYS[way](lab, worker)
+    lab.until(ended(lab, worker), 300)
+    assert all(lab.where(user) in lab.ids[1:] for user in lab.cluster.place)
+    assert not lab.cloud.timed_out and not lab.cloud.dead
+    assert set(lab.cloud.machines) == set(lab.ids[1:])
+
+
+@pytest.mark.parametrize("way", [way for way in WAYS if "without" not in way])
+@pytest.mark.parametrize("servers", [0, 2])
+def test_a_controller_killed_after_any_step_comes_to_the_same_end(way: str, servers: int) -> None:
+    def play(kill_after: int | None) -> Lab:
+        lab = Lab()
+        for number in range(servers):
+            lab.seat(f"ann{number}", lab.ids[0])
+        WAYS[way](lab, lab.ids[0])
+        lab.wire.kill_after = kill_after
+        lab.until(ended(lab, lab.ids[0]), 400)
         return lab
 
-    def effect(self, name: str) -> None:
-        if name.split()[0] in self.broken:
-            raise CommandError(f"{name}: not now")
-        self.done.append(name)
-        if self.crash_after is not None and len(self.done) > self.crash_after:
-            raise Crash
-
-    # the fleet
-    def standing(self, name: str) -> Worker | None:
-        return self.workers.get(name)
-
-    def acknowledge(self, message: Message) -> None:
-        self.effect(f"acknowledge {message.id}")
-        self.queue.pop(message.id, None)
-
-    def hide(self, message: Message, seconds: int) -> None:
-        self.hidden.append(message.id)
-
-    def heartbeat(self, hook: Hook) -> None:
-        self.effect("heartbeat")
-
-    def complete(self, hook: Hook) -> None:
-        self.effect(f"complete {hook.instance_id}")
-        self.workers.pop(hook.instance_id, None)
-
-    def terminate(self, name: str) -> None:
-        self.effect(f"terminate {name}")
-        if name in self.workers:
-            self.workers[name] = replace(self.workers[name], leaving=True)
-            self.send(f"hook-{name}", hook_of(name))
-
-    # the Swarm
-    def set_availability(self, node_id: str, availability: str) -> None:
-        name = node_id.removeprefix("m-")
-        if name not in self.members or self.members[name].availability == availability:
-            return
-        self.effect(f"{availability} {name}")
-        self.members[name] = replace(self.members[name], availability=availability)
-        if availability == "drain":
-            self.move(node_id)
-
-    def mark_for_drain(self, node_id: str, why: str) -> None:
-        self.effect(f"mark {node_id.removeprefix('m-')}")
-
-    def remove_node(self, node_id: str) -> None:
-        self.effect(f"remove {node_id.removeprefix('m-')}")
-        self.members.pop(node_id.removeprefix("m-"), None)
-        self.move(node_id)
-
-    def move(self, node_id: str) -> None:
-        elsewhere = next((m.id for m in self.members.values() if m.availability == "active"), "")
-        self.tasks = [
-            replace(t, node_id=elsewhere, state="running" if elsewhere else "pending")
-            if t.node_id == node_id
-            else t
-            for t in self.tasks
-        ]
-
-    # the Chef server
-    def delete_client(self, name: str) -> bool:
-        self.effect(f"client {name}")
-        self.clients.discard(name)
-        return True
-
-    def delete_node(self, name: str) -> bool:
-        assert name not in self.clients, "its client could write it anew"
-        self.effect(f"node {name}")
-        self.nodes.discard(name)
-        return True
-
-    def search(self, *_: object) -> Sequence[Mapping[str, object]]:
-        return [{"name": name} for name in sorted(self.nodes)]
-
-    # the test's side
-    def send(self, name: str, body: str) -> None:
-        self.queue[name] = Message(name, name, body)
-
-    @property
-    def world(self) -> World:
-        return World(
-            workers=list(self.workers.values()),
-            nodes=list(self.members.values()),
-            tasks=self.tasks,
-            read={"fleet": NOW + 10_000, "swarm": NOW, "hub": NOW},
-        )
-
-    def reaper(self) -> Reaper:
-        def silent(*_: object, **__: object) -> None:
-            return
-
-        return Reaper(
-            cast(ScalingFleet, self), cast(SwarmManager, self), self, Sweeper(self, silent), silent
-        )
-
-    def deliver(self, reaper: Reaper, receives: int = 1) -> None:
-        reaper.take([replace(m, receives=receives) for m in self.queue.values()])
-
-    def run(self, reaper: Reaper, begin: float = NOW, seconds: int = 200) -> None:
-        """Deliver what is in the queue every 20 s, and turn every second."""
-        for second in range(seconds):
-            if second % 20 == 0:
-                self.deliver(reaper)
-            reaper.turn(self.world, begin + second)
+    whole = play(None)
+    assert len(whole.wire.effects) >= 5
+    for step in range(1, len(whole.wire.effects) + 1):
+        lab = play(step)
+        assert lab.wire.kill_after is None, "it was not killed"
+        assert lab.chef.policies == whole.chef.policies and lab.chef.keys == whole.chef.keys
+        assert lab.cluster.members == whole.cluster.members
+        assert lab.cluster.place == whole.cluster.place
+        assert not lab.cloud.dead and not lab.cloud.timed_out
 
 
-def task(user: str, node_id: str) -> SwarmTask:
-    return SwarmTask(f"t-{user}", f"s-{user}", user, node_id, "running", "running", "", NOW - 500)
+def test_an_empty_worker_is_gone_within_seconds_and_in_the_right_order() -> None:
+    lab = Lab()
+    worker = lab.ids[0]
+    lab.cloud.end(worker)
+    assert lab.until(ended(lab, worker), 30) <= 5
+    assert effects(lab, worker) == [
+        "swarm.drain", "swarm.remove", "chef.client", "chef.node", "fleet.complete"
+    ]  # fmt: skip
+    assert lab.wire.effects[-2:] == ["fleet.acknowledge m1", "fleet.acknowledge m2"]
 
 
-def message(kind: str, detail: Mapping[str, Any], source: str = "aws.ec2") -> str:
-    moment = f"{datetime.fromtimestamp(NOW, UTC):%Y-%m-%dT%H:%M:%SZ}"
-    found = {"source": source, "detail-type": kind, "time": moment, "detail": detail}
-    return json.dumps(found)
+def test_a_server_that_is_placed_while_its_worker_is_drained_moves_before_it_is_removed() -> None:
+    lab = Lab()
+    worker = lab.ids[0]
+    lab.cloud.end(worker)
+    look = lab.observer.look
+
+    def late(now: float) -> None:
+        look(now)
+        if "ann" not in lab.cluster.place:
+            lab.seat("ann", worker)  # after the look that has seen the worker empty
+
+    lab.observer.look = late  # type: ignore[method-assign]
+    lab.until(ended(lab, worker), 60)
+    drained = lab.wire.effects.index(f"swarm.drain member-{worker}")
+    removed = lab.wire.effects.index(f"swarm.remove member-{worker}")
+    assert drained < removed and not lab.cluster.cut
+    assert lab.where("ann") in lab.ids[1:]
 
 
-def hook_of(name: str) -> str:
-    detail = {
-        "LifecycleActionToken": "token",
-        "AutoScalingGroupName": "group",
-        "LifecycleHookName": "hook",
-        "EC2InstanceId": name,
-        "LifecycleTransition": "autoscaling:EC2_INSTANCE_TERMINATING",
-    }
-    return message("EC2 Instance-terminate Lifecycle Action", detail, "aws.autoscaling")
+def test_students_are_told_at_once_and_moved_before_the_spot_market_takes_the_worker() -> None:
+    lab = Lab()
+    worker = lab.ids[0]
+    lab.seat("ann", worker)
+    lab.cloud.reclaim(worker)
+    lab.turn()
+    (notice,) = lab.reaper.notices()
+    assert (notice.worker, notice.kind, notice.deadline) == (worker, "spot", EPOCH + 75)
+    assert lab.cluster.members[f"member-{worker}"].availability == "pause"
+    lab.run(70)
+    assert lab.where("ann") == worker, "moved though there was time"
+    lab.run(10)
+    assert lab.where("ann") in lab.ids[1:]
+    assert lab.until(ended(lab, worker), 40) < 40
+    assert lab.cloud.completed == [worker], "it was dead before it was emptied"
 
 
-def spot_of(name: str) -> str:
-    detail = {"instance-id": name, "instance-action": "terminate"}
-    return message("EC2 Spot Instance Interruption Warning", detail)
+def test_a_termination_with_servers_is_held_by_heartbeats_until_they_have_moved() -> None:
+    lab = Lab()
+    worker = lab.ids[0]
+    lab.seat("ann", worker)
+    lab.cloud.end(worker)
+    assert lab.until(ended(lab, worker), 200) > 60, "the hook alone would have waited so long"
+    assert lab.cloud.completed == [worker] and not lab.cloud.timed_out
 
 
-def gone_of(name: str) -> str:
-    detail = {"instance-id": name, "state": "terminated"}
-    return message("EC2 Instance State-change Notification", detail)
+def test_a_long_case_keeps_its_message_from_the_dead_letters() -> None:
+    lab = Lab()
+    worker = lab.ids[0]
+    lab.cloud.end(worker)
+    lab.wire.failing = {"chef"}
+    lab.run(400)
+    assert not lab.cloud.dead and lab.cloud.queue
+    lab.wire.failing = set()
+    lab.until(ended(lab, worker), 60)
 
 
-def ended(lab: Lab, name: str) -> None:
-    """Nothing knows the worker any more, and its students are elsewhere."""
-    assert name not in lab.workers
-    assert name not in lab.members
-    assert name not in lab.nodes | lab.clients
-    assert not lab.queue
-    assert all(each.node_id != f"m-{name}" for each in lab.tasks)
+FORGERIES: dict[str, Forge] = {
+    "state change": state_change,
+    "stopping": lambda worker, now: state_change(worker, now, "stopping"),
+    "health": replaced,
+    "termination": lambda worker, now: termination(Hook("g", "n", "t", worker), now),
+}
 
 
-def test_an_empty_worker_leaves_at_once_and_is_acknowledged_last() -> None:
-    lab = Lab.of(ONE, TWO, students=0)
-    reaper = lab.reaper()
-    lab.terminate(ONE)
-    lab.deliver(reaper)
-    for second in range(3):
-        reaper.turn(lab.world, NOW + second)
-    ended(lab, ONE)
-    rest = [step for step in lab.done if ONE in step and not step.startswith("terminate")]
-    assert rest == [
-        *(f"drain {ONE}", f"remove {ONE}", f"client {ONE}", f"node {ONE}", f"complete {ONE}"),
-        f"acknowledge hook-{ONE}",
-    ]
-    assert not reaper.leaving
+@pytest.mark.parametrize("joined", [True, False])
+@pytest.mark.parametrize("kind", FORGERIES)
+def test_what_the_fleet_does_not_confirm_changes_nothing(kind: str, joined: bool) -> None:
+    lab = Lab()
+    worker = lab.ids[0] if joined else lab.add(joined=False)
+    lab.seat("ann", lab.ids[0])
+    before = dict(lab.cluster.members), dict(lab.chef.policies), set(lab.chef.keys)
+    name = lab.cloud.put(FORGERIES[kind](worker, lab.now))
+    lab.run(60)
+    assert (lab.cluster.members, lab.chef.policies, lab.chef.keys) == before
+    assert lab.wire.effects == [f"fleet.acknowledge {name}"]
+    assert lab.told("not_confirmed") and not lab.reaper.cases
 
 
-def test_students_are_told_of_a_spot_notice_before_their_servers_move() -> None:
-    lab = Lab.of(ONE, TWO)
-    reaper = lab.reaper()
-    lab.send("spot", spot_of(ONE))
-    lab.deliver(reaper)
-    for second in range(int(120 - MOVE_S) - 1):
-        reaper.turn(lab.world, NOW + second)
-    [notice] = reaper.notices()
-    assert (notice.worker, notice.kind, notice.deadline) == (ONE, "spot", NOW + 120 - MOVE_S)
-    assert [t.node_id for t in lab.tasks if t.user.startswith(ONE)] == [f"m-{ONE}"]
-    assert lab.members[ONE].availability == "pause"
-    lab.run(reaper, NOW + 120 - MOVE_S, 40)
-    ended(lab, ONE)
-    assert [t.node_id for t in lab.tasks] == [f"m-{TWO}"] * 2
+@pytest.mark.parametrize("make", [*FORGERIES.values(), spot, rebalance])
+@pytest.mark.parametrize("known", [True, False])
+def test_a_machine_that_is_no_worker_is_never_touched(make: Forge, known: bool) -> None:
+    lab = Lab()
+    if not known:  # such as the Chef server's machine: no member of the Swarm
+        del lab.cluster.members[HUB_MEMBER]
+    before = dict(lab.cluster.members)
+    name = lab.cloud.put(make(HUB, lab.now))
+    lab.run(60)
+    assert lab.cluster.members == before
+    assert HUB in lab.chef.keys and lab.chef.policies[HUB] == "hub"
+    assert lab.cloud.acknowledged == [name] and not lab.reaper.cases
 
 
-def test_a_dead_worker_leaves_without_waiting() -> None:
-    lab = Lab.of(ONE, TWO)
-    del lab.workers[ONE]
-    reaper = lab.reaper()
-    lab.send("dead", gone_of(ONE))
-    lab.deliver(reaper)
-    reaper.turn(lab.world, NOW)
-    ended(lab, ONE)
+def test_a_forged_hook_beside_the_real_one_takes_nothing_from_it() -> None:
+    lab = Lab()
+    worker = lab.ids[0]
+    lab.seat("ann", worker)
+    lab.cloud.end(worker)
+    lab.turn()
+    lab.cloud.put(termination(Hook("workers", "emptied", "forged", worker), lab.now))
+    lab.until(ended(lab, worker), 200)
+    assert lab.cloud.completed == [worker] and not lab.cloud.timed_out
 
 
-def test_the_advice_to_leave_only_marks_the_worker() -> None:
-    lab = Lab.of(ONE, TWO)
-    reaper = lab.reaper()
-    lab.send("advice", message("EC2 Instance Rebalance Recommendation", {"instance-id": ONE}))
-    lab.run(reaper, seconds=30)
-    assert lab.done == [f"mark {ONE}", "acknowledge advice"]
+def test_a_forged_death_of_a_leaving_worker_leaves_its_students_their_time() -> None:
+    lab = Lab()
+    worker = lab.ids[0]
+    lab.seat("ann", worker)
+    lab.cloud.end(worker)
+    lab.cloud.put(state_change(worker, lab.now))
+    lab.run(60)
+    assert lab.where("ann") == worker
+    lab.until(ended(lab, worker), 200)
 
 
-@pytest.mark.parametrize("body", [gone_of(ONE), hook_of(ONE)])
-def test_what_the_fleet_does_not_confirm_changes_nothing(body: str) -> None:
-    lab = Lab.of(ONE, TWO)
-    before = lab.world
-    reaper = lab.reaper()
-    for receives in (1, 2, 3):
-        lab.send("forged", body)
-        lab.deliver(reaper, receives)
-        reaper.turn(lab.world, NOW + receives)
-    assert (lab.hidden, lab.done) == (["forged", "forged"], ["acknowledge forged"])
-    assert lab.world == before
-    assert not reaper.leaving
+def test_forged_spot_notices_hit_half_of_the_workers_at_most_within_the_window() -> None:
+    lab = Lab(8)
+    for number, worker in enumerate(lab.ids):
+        lab.seat(f"ann{number}", worker)
+        lab.cloud.put(spot(worker, lab.now))
+    lab.run(150)
+    for worker in lab.ids:
+        lab.cloud.put(spot(worker, lab.now))
+    lab.run(140)
+    hit = [worker for worker in lab.ids if worker not in lab.cloud.machines]
+    assert len(hit) == 4
+    assert not lab.cloud.queue and lab.told("not_confirmed")
 
 
-def test_forged_spot_notices_cannot_empty_the_fleet() -> None:
-    names = [f"i-{number:017x}" for number in range(8)]
-    lab = Lab.of(*names)
-    reaper = lab.reaper()
-    for name in names:
-        lab.send(name, spot_of(name))
-    lab.deliver(reaper)
-    reaper.turn(lab.world, NOW)
-    assert len(reaper.leaving) == 4
-    assert len(lab.hidden) == 4
+def test_rebalance_marks_the_worker_and_leaves_its_servers() -> None:
+    lab = Lab()
+    worker = lab.ids[0]
+    lab.seat("ann", worker)
+    lab.cloud.put(rebalance(worker, lab.now))
+    lab.run(60)
+    node = lab.cluster.members[f"member-{worker}"]
+    assert node.drained and node.availability == "active" and not lab.cloud.queue
+    assert lab.where("ann") == worker and not lab.reaper.cases
 
 
-def test_what_cannot_be_read_is_left_to_the_queue() -> None:
-    lab = Lab.of(ONE)
-    lab.send("poison", "{")
-    reaper = lab.reaper()
-    lab.deliver(reaper)
-    reaper.turn(lab.world, NOW)
-    assert (lab.hidden, lab.done) == (["poison"], [])
+def test_forged_rebalances_mark_half_of_the_workers_at_most() -> None:
+    lab = Lab(8)
+    for worker in lab.ids:
+        lab.cloud.put(rebalance(worker, lab.now))
+    lab.run(120)
+    assert sum(node.drained for node in lab.cluster.members.values()) == 4
 
 
-def test_one_case_in_trouble_stops_no_other() -> None:
-    lab = Lab.of(ONE, TWO, THREE, students=0)
-    lab.terminate(ONE)
-    lab.terminate(TWO)
-    lab.broken = {f"x {ONE}"}
-    original = lab.delete_client
-
-    def delete(name: str) -> bool:
-        if name == ONE:
-            raise HubfleetError("the Chef server is away")
-        return original(name)
-
-    lab.delete_client = delete  # type: ignore[method-assign]
-    reaper = lab.reaper()
-    lab.run(reaper, seconds=30)
-    assert list(reaper.leaving) == [ONE]
-    lab.delete_client = original  # type: ignore[method-assign]
-    lab.run(reaper, seconds=30)
-    ended(lab, ONE)
+def test_duplicates_join_the_running_case() -> None:
+    lab = Lab()
+    worker = lab.ids[0]
+    lab.seat("ann", worker)
+    lab.cloud.end(worker)
+    for _ in range(3):
+        lab.cloud.put(termination(lab.cloud.hooks[worker][0], lab.now))
+        lab.turn()
+    assert len(lab.reaper.cases) == 1 and len(lab.reaper.cases[worker].messages) == 4
+    lab.until(ended(lab, worker), 200)
+    kinds = [each["kind"] for each in lab.told("leaving")]
+    assert lab.cloud.completed == [worker] and kinds == ["termination", "gone"]
 
 
-@pytest.mark.parametrize("steps", range(12))
-@pytest.mark.parametrize("begin", ["terminate", "spot", "dead"])
-def test_killed_after_any_step_the_next_one_ends_in_the_same_place(begin: str, steps: int) -> None:
-    lab = Lab.of(ONE, TWO)
-    if begin == "terminate":
-        lab.terminate(ONE)
-    elif begin == "spot":
-        lab.send("spot", spot_of(ONE))
-    else:
-        del lab.workers[ONE]
-        lab.send("dead", gone_of(ONE))
-    lab.crash_after = len(lab.done) + steps
-    try:
-        lab.run(lab.reaper())
-    except Crash:
-        lab.crash_after = None
-    lab.crash_after = None
-    lab.run(lab.reaper(), NOW + 60)
-    ended(lab, ONE)
-    assert set(lab.members) == {TWO}
-    assert [t.node_id for t in lab.tasks] == [f"m-{TWO}"] * 2
+def test_a_late_message_finds_nothing_to_do_and_is_acknowledged() -> None:
+    lab = Lab()
+    worker = lab.ids[0]
+    lab.cloud.end(worker)
+    lab.until(ended(lab, worker), 60)
+    done = len(lab.wire.effects)
+    lab.now += 3600
+    late = lab.cloud.put(termination(Hook("workers", "emptied", "t", worker), lab.now - 3500))
+    lab.until(ended(lab, worker), 60)
+    assert lab.wire.effects[done:] == [f"fleet.acknowledge {late}"]
 
 
-def test_a_sweep_finds_what_no_message_told_and_takes_its_time() -> None:
-    lab = Lab.of(ONE, TWO, students=0)
-    del lab.workers[ONE]
-    reaper = lab.reaper()
-    for second in range(0, int(SETTLED_S), int(EVERY_S)):
-        reaper.turn(lab.world, NOW + second)
-    assert not lab.done
-    reaper.turn(lab.world, NOW + SETTLED_S + EVERY_S)
-    reaper.turn(lab.world, NOW + SETTLED_S + 2 * EVERY_S)
-    ended(lab, ONE)
+def test_poison_is_never_acknowledged_and_ends_with_the_dead_letters() -> None:
+    lab = Lab()
+    names = [lab.cloud.put(body) for body in ("{", '"x"', "{}", '{"detail-type": 3}')]
+    lab.run(400)
+    assert lab.cloud.dead == names and not lab.cloud.acknowledged
+    assert lab.reaper.counts["poison"] == len(lab.told("poison")) == 5 * len(names)
 
 
-def test_a_sweep_opens_few_cases_and_none_on_an_odd_answer() -> None:
-    names = [f"i-{number:017x}" for number in range(6)]
-    lab = Lab.of(*names, students=0)
-    for name in names[:5]:
-        del lab.workers[name]
-    sweeper = Sweeper(lab, lambda *_: None)
-    found: list[Event] = []
-    for second in (0.0, SETTLED_S):
-        found = sweeper.look(lab.world, (), NOW + second)
-    assert len(found) == MOST
-    lab.workers.clear()
-    assert suspects(lab.world, lab.nodes, ()) == []
+@pytest.mark.parametrize(
+    "part", ["swarm.remove_node", "swarm.set_availability", "chef", "fleet.complete"]
+)
+def test_what_fails_is_tried_again_ever_more_slowly_and_stops_no_other(part: str) -> None:
+    lab = Lab()
+    first, second = lab.ids[:2]
+    lab.cloud.end(first)
+    lab.wire.failing = {part}
+    lab.run(120)
+    assert not lab.cloud.acknowledged and first in lab.reaper.cases
+    assert 5 <= len(lab.told("retry")) <= 20
+    lab.cloud.put("{")
+    lab.cloud.end(second)
+    lab.turn()
+    assert second in lab.reaper.cases and lab.told("poison")
+    lab.wire.failing = set()
+    for worker in (first, second):
+        lab.until(lambda worker=worker: lab.forgotten(worker), 60)  # type: ignore[misc]
+    assert not lab.cloud.timed_out
 
 
-def test_a_worker_that_the_swarm_has_lost_is_replaced() -> None:
-    lab = Lab.of(ONE, TWO)
-    lab.members[ONE] = replace(lab.members[ONE], state="down")
-    assert suspects(lab.world, lab.nodes, ()) == [Suspect(ONE, Kind.HEALTH)]
-    assert suspects(lab.world, lab.nodes, (ONE,)) == []
+def test_a_fleet_that_takes_no_heartbeats_does_not_keep_a_worker() -> None:
+    lab = Lab()
+    worker = lab.ids[0]
+    lab.cloud.end(worker)
+    lab.wire.failing = {"fleet.heartbeat", "fleet.hide"}
+    assert lab.until(ended(lab, worker), 30) <= 10
 
 
-def test_the_fleet_has_the_last_word() -> None:
-    alive = Worker(ONE, State.RUNNING, NOW)
-    leaving = replace(alive, leaving=True)
-    for kind in (Kind.TERMINATION, Kind.GONE, Kind.HEALTH):
-        event = Event(kind, ONE, NOW)
-        assert verdict(event, leaving, 1, 0, 4)[0] is Verdict.ACT
-        assert verdict(event, None, 1, 0, 4)[0] is Verdict.ACT
-        assert verdict(event, alive, 1, 0, 4)[0] is Verdict.LATER
-        assert verdict(event, alive, 3, 0, 4)[0] is Verdict.DROP
+def test_a_flood_of_messages_does_not_hold_up_the_loop() -> None:
+    lab = Lab()
+    read = 0
+
+    def counted(call: str) -> None:
+        nonlocal read
+        read += call == "fleet.standing"
+
+    for number in range(1000):
+        lab.cloud.put(state_change(f"i-{number:08x}", lab.now))
+    while found := lab.cloud.receive(0):
+        lab.reaper.take(found)
+    lab.wire.ask = counted  # type: ignore[method-assign]
+    lab.observer.look(lab.now)
+    lab.reaper.turn(lab.observer.world, lab.now)
+    assert 0 < read <= 120
+    lab.until(lambda: not lab.cloud.queue, 120)
+
+
+def test_a_dead_worker_leaves_within_seconds_though_the_swarm_calls_it_ready() -> None:
+    lab = Lab()
+    worker = lab.ids[0]
+    lab.seat("ann", worker)
+    lab.cloud.died = lambda _: None  # the Swarm's heartbeat has not failed yet
+    lab.cloud.kill(worker)
+    assert lab.until(ended(lab, worker), 30) <= 5
+    assert lab.where("ann") in lab.ids[1:]
+
+
+def test_a_stopped_machine_is_treated_as_dead() -> None:
+    lab = Lab()
+    worker = lab.ids[0]
+    lab.seat("ann", worker)
+    lab.cloud.machines[worker] = Worker(worker, State.STOPPED, EPOCH)
+    lab.cloud.put(state_change(worker, lab.now, "stopped"))
+    lab.until(lambda: lab.forgotten(worker), 10)
