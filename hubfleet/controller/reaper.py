@@ -254,7 +254,9 @@ class Reaper:
         if failure and self._fleet.standing(case.instance_id) is not None:
             raise failure
 
-    def _receive(self, wake: Callable[[], None]) -> None:
+    def _receive(
+        self, wake: Callable[[], None], away: Callable[[str, HubfleetError], None]
+    ) -> None:
         while True:
             try:
                 found = self._fleet.receive(LONG_POLL_S)

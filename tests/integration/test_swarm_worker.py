@@ -50,9 +50,9 @@ def test_joining_is_its_policys_last_step(node: Subject) -> None:
 
 
 def test_it_has_the_policys_seats(node: Subject) -> None:
-    [info] = node.lines("docker", "info", "--format", "{{json .GenericResources}}")
+    [info] = node.lines("docker", "info", "--format", "{{json .}}")
     seats = node.settings.fleet.workers.seats
-    assert info == [{"DiscreteResourceSpec": {"Kind": "seat", "Value": seats}}]
+    assert info["GenericResources"] == [{"DiscreteResourceSpec": {"Kind": "seat", "Value": seats}}]
 
 
 def test_its_birth_is_on_record_once(node: Subject) -> None:

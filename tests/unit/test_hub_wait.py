@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -17,7 +18,7 @@ FULL = WorkerReport("i-1", "active", Phase.READY, 4, 4, NOW - 900, member="m1")
 COMING = WorkerReport("i-2", "booting", Phase.PULLING, 4, 0, NOW - 20, ready_at=NOW + 23)
 
 
-def fleet(*workers: WorkerReport, **more: object) -> FleetReport:
+def fleet(*workers: WorkerReport, **more: Any) -> FleetReport:
     return replace(FleetReport(NOW, workers, maximum=4), **more)
 
 

@@ -128,7 +128,7 @@ NONSENSE = {
     "zone": (LOCAL, "fleet.zone", "Hub_Fleet", "expected a DNS name"),
     "nfs": (LOCAL, "storage.type", "nfs4", "type nfs4 needs nfs.server"),
     "oidc": (LOCAL, "hub.authenticator", "oidc", "needs oauth.callback_url, oauth.authorize_url"),
-    "boot": (LOCAL, "autoscaler.ready.boot_timeout_s", 80, "(80) is not more than prior_s (90)"),
+    "boot": (LOCAL, "autoscaler.ready.boot_timeout_s", 40, "(40) is not more than prior_s (45)"),
     "early": (LOCAL, "autoscaler.classes.first_s", 60, "first_s (60) is less than early_s (360)"),
     "pools": (LOCAL, "autoscaler.pools.order", [], "expected at least one pool"),
     "retry": (LOCAL, "autoscaler.pools.retry_most_s", 5, "(5) is less than retry_s (30)"),
