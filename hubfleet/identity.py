@@ -130,7 +130,9 @@ def _ensure_chef_keys(deployment: Deployment, server: Endpoint, store: SecretSto
     """Make the keys of the first two clients, and give the public ones to the server's machine.
 
     Those of an external server are its administrator's: PreconditionError where they are missing.
+    The controller's key is made here for every server; its administrator tells an external one.
     """
+    controller = public_pem(ensure_rsa_key(store.path(Role.HUB, "fleet_key")))
     if server.external:
         require_files(deployment)
         return
@@ -139,8 +141,7 @@ def _ensure_chef_keys(deployment: Deployment, server: Endpoint, store: SecretSto
         ("bootstrap_public_key", deployment.bootstrap_key),
     ):
         store.write(Role.CHEF_SERVER, name, Secret(public_pem(ensure_rsa_key(file))))
-    key = ensure_rsa_key(store.path(Role.HUB, "fleet_key"))
-    store.write(Role.CHEF_SERVER, "fleet_public_key", Secret(public_pem(key)))
+    store.write(Role.CHEF_SERVER, "fleet_public_key", Secret(controller))
 
 
 def _ensure_htpasswd(store: SecretStore, user: str) -> None:

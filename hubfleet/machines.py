@@ -39,7 +39,7 @@ class Machine:
 def machines(deployment: Deployment, fleet: Fleet) -> Sequence[Machine]:
     """Return all machines. Without a Chef server that answers, the births are not known."""
     try:
-        stamps = stamps_of(policy.connect(deployment))
+        stamps = stamps_of(policy.connect(deployment), deployment.environment)
     except HubfleetError:
         stamps = {}
     return [Machine(i, _phases(i, stamps.get(i.id, {}))) for i in fleet.list()]

@@ -22,7 +22,8 @@ def check(deployment: Deployment, fleet: Fleet, node: str) -> Instance | None:
             f"no node is named {node!r}{nearest(node, known)}", "list them: ./invoke fleet.list"
         )
     machine = machines.get(node)
-    if (machine and machine.role is not Role.SWARM_WORKER) or node in {"operator", "bootstrap"}:
+    needed = {"operator", "bootstrap", "fleet"}
+    if (machine and machine.role is not Role.SWARM_WORKER) or node in needed:
         what = machine.role if machine else "client"
         raise UsageError(
             f"{node} is the {what}: nothing works without it",

@@ -92,13 +92,13 @@ def build(directory: Path, secrets: Path, journal: Journal) -> Loop:
         journal.write("calendar", time.time(), reason=text)
 
     observer = Observer(fleet, swarm, hub, away)
-    reaper = Reaper(fleet, swarm, chef, Sweeper(chef, away), journal.write)
+    reaper = Reaper(fleet, swarm, chef, Sweeper(chef, environment, away), journal.write)
     prior_s = settings.autoscaler.ready.prior_s
     loop = Loop(
         observer,
         Actor(fleet, swarm, hub, observer, time.time),
         reaper,
-        Nursery(chef, observer.ready_times, prior_s, away),
+        Nursery(chef, environment, observer.ready_times, prior_s, away),
         rules_of(settings),
         ClassList(settings.classes, directory / "calendar.ics", problem).windows,
         journal,

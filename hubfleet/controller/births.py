@@ -29,10 +29,10 @@ class ChefSearch(Protocol):
         """Return the rows that match."""
 
 
-def stamps_of(chef: ChefSearch) -> dict[str, dict[Phase, float]]:
-    """Return the stamps of every worker that the Chef server knows, by instance id."""
+def stamps_of(chef: ChefSearch, group: str) -> dict[str, dict[Phase, float]]:
+    """Return the stamps of every worker of a policy group, by instance id."""
     keys = {"name": ["name"], "birth": ["hubfleet", "birth"]}
-    rows = chef.search("node", "policy_name:swarm_worker", keys)
+    rows = chef.search("node", f"policy_group:{group} AND policy_name:swarm_worker", keys)
     return {str(row["name"]): _stamps(row.get("birth")) for row in rows}
 
 
@@ -70,11 +70,13 @@ class Nursery:
     def __init__(
         self,
         chef: ChefSearch,
+        group: str,
         measured: Sequence[float],
         prior_s: float,
         away: Callable[[str, HubfleetError], None],
     ) -> None:
-        self._chef, self._measured, self._prior_s, self._away = chef, measured, prior_s, away
+        self._chef, self._group, self._measured = chef, group, measured
+        self._prior_s, self._away = prior_s, away
         self._read_at = 0.0
         self._stamps: dict[str, dict[Phase, float]] = {}
 
@@ -85,7 +87,7 @@ class Nursery:
         if coming and now - self._read_at >= EVERY_S:
             self._read_at = now
             try:
-                self._stamps = stamps_of(self._chef)
+                self._stamps = stamps_of(self._chef, self._group)
             except HubfleetError as error:
                 self._away("chef", error)
         return {

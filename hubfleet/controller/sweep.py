@@ -109,8 +109,12 @@ def believed(ripe: Sequence[Suspect], workers: int, now: float) -> Found:
 class Sweeper:
     """Looks every EVERY_S, and opens cases for what has disagreed for a while."""
 
-    def __init__(self, chef: ChefList, away: Callable[[str, HubfleetError], None]) -> None:
+    def __init__(
+        self, chef: ChefList, group: str, away: Callable[[str, HubfleetError], None]
+    ) -> None:
         self._chef, self._away = chef, away
+        # Another group's workers are another deployment's.
+        self._query = f"policy_group:{group} AND policy_name:swarm_worker"
         self._looked_at = 0.0
         self._since: dict[Suspect, float] = {}
 
@@ -129,7 +133,7 @@ class Sweeper:
     def _chef_side(self) -> tuple[list[str], set[str]]:
         """Return the workers' nodes, and the clients that have none; neither where it is away."""
         try:
-            rows = self._chef.search("node", "policy_name:swarm_worker", {"name": ["name"]})
+            rows = self._chef.search("node", self._query, {"name": ["name"]})
             # The clients first: one whose node is saved in between is no stray.
             clients = set(self._chef.clients())
             return [str(row["name"]) for row in rows], clients - set(self._chef.nodes())

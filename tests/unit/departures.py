@@ -290,7 +290,7 @@ class ChefServer:
         self, index: str, query: str, keys: Mapping[str, Sequence[str]]
     ) -> list[dict[str, Any]]:
         self.wire.ask("chef.search")
-        field_, _, value = query.partition(":")
+        field_, _, value = query.removeprefix("policy_group:local AND ").partition(":")
         rows = [{"name": n, "policy": p} for n, p in sorted(self.policies.items())]
         column = {"policy_name": "policy", "name": "name"}[field_]
         return [{k: row[k] for k in keys} for row in rows if row[column] == value]
@@ -375,7 +375,7 @@ class Lab:
         """Start the controller, which remembers nothing."""
         swarm = cast(SwarmManager, self.cluster)
         self.observer = Observer(self.cloud, swarm, cast(HubService, NoHub()), self._away)
-        sweeper = Sweeper(self.chef, self._away)
+        sweeper = Sweeper(self.chef, "local", self._away)
         self.reaper = Reaper(self.cloud, swarm, self.chef, sweeper, self._log)
 
     def turn(self, seconds: float = 1.0) -> None:

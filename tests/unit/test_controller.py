@@ -280,7 +280,7 @@ def test_the_nursery_asks_while_something_comes_and_reads_odd_answers() -> None:
             asked.append(query)
             return [{"name": TWO, "birth": {"pulling": NOW, "joining": "soon"}}, {"name": ONE}]
 
-    nursery = Nursery(Chef(), [], 90, lambda *_: None)
+    nursery = Nursery(Chef(), "local", [], 90, lambda *_: None)
     assert nursery.look({}, NOW) == {}
     assert asked == []
     found = nursery.look({TWO: Worker(TWO, State.RUNNING, NOW)}, NOW)
