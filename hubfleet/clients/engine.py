@@ -17,6 +17,7 @@ from docker.models.containers import Container
 from docker.models.networks import Network
 from docker.types import IPAMConfig, IPAMPool, LogConfig, Mount
 
+from hubfleet.clients import exec_stream
 from hubfleet.clients.docker import client, refusals
 from hubfleet.clients.process import Completed
 
@@ -241,13 +242,10 @@ def execute(name: str, argv: Sequence[str], timeout: float) -> Completed:
     with refusals(f"run {argv[0]!r} in container {name}"):
         api = client().api
         exec_id = api.exec_create(name, guarded)["Id"]
-        output, errors = api.exec_start(exec_id, demux=True)
+        printed = exec_stream.start(api, exec_id)
         code = api.exec_inspect(exec_id)["ExitCode"]
-    return Completed(
-        -1 if code is None else int(code),
-        (output or b"").decode(errors="replace"),
-        (errors or b"").decode(errors="replace"),
-    )
+    output, errors = (part.decode(errors="replace") for part in printed)
+    return Completed(-1 if code is None else int(code), output, errors)
 
 
 def published_ports(label: str) -> set[int]:
