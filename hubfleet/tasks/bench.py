@@ -106,6 +106,32 @@ def autoscaler(
     report.require_all(figures)
 
 
+@task(
+    name="class",
+    help={"students": "How many come (default 12); at most as many as the fleet has seats."},
+)
+def class_(
+    console: Console,
+    env: str | None = None,
+    name: str | None = None,
+    students: str | None = None,
+    yes: bool = False,
+    json: bool = False,
+) -> None:
+    """Hold a class: students come, two workers are lost, all leave; real servers and kernels."""
+    from hubfleet.bench import class_drill as drill
+    from hubfleet.bench import report
+
+    deployment = Deployment.open(name, env)
+    count = _at_least_one("--students", students, drill.STUDENTS)
+    if not console.confirm("Two workers are taken away; servers on them move. Do it?", yes):
+        raise UsageError("nothing was done")
+    with deployment.lock("bench.class"):
+        found = drill.bench(deployment, console, count)
+    report.show(console, found)
+    report.require_all(found)
+
+
 def _at_least_one(option: str, text: str | None, default: int) -> int:
     number = whole_number(option, text)
     if number == 0:

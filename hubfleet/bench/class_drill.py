@@ -1,0 +1,247 @@
+"""A class on a running deployment: students arrive, workers come, two are lost, all leave.
+
+Every student has a real server and a kernel that knows a word, so that a killed one cannot pass for
+alive. Nothing is simulated: the controller decides, the local fleet's own faults take workers away.
+"""
+
+import asyncio
+import secrets
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from hubfleet import consistency, swarm_listings
+from hubfleet.bench.class_journal import Act, Journal, killed_by_scale_in
+from hubfleet.bench.class_people import Pupil, check_all
+from hubfleet.bench.report import Figure, percentile
+from hubfleet.bench.stock import run_on
+from hubfleet.clients.hub_service import HubService
+from hubfleet.consistency import Look
+from hubfleet.console import Console
+from hubfleet.errors import CommandError
+from hubfleet.fleet.base import Fleet, Role
+from hubfleet.fleet.faults import connect
+from hubfleet.settings import load
+from hubfleet.state import Deployment
+from hubfleet.status import fleet_of
+from hubfleet.students import student
+
+STUDENTS = 12
+STAY = 2
+"""Students who stay on when the class has ended: scale-in must go around them."""
+
+POLL_S = 2.0
+ARRIVE_S = 600.0
+RECOVER_S = 420.0
+SHRINK_S = 900.0
+NEED_TO_ORDER_S = 5.0
+
+LOG = ["docker", "service", "logs", "--raw", "--since"]
+
+
+@dataclass
+class Record:
+    """What the drill did and saw."""
+
+    began: float
+    needs: list[float] = field(default_factory=list)
+    """When more workers were wanted: clicks and faults."""
+    touched: set[str] = field(default_factory=set)
+    """Workers that were taken away by a fault."""
+    phases: list[tuple[str, float]] = field(default_factory=list)
+    """What happened, and after how many seconds."""
+    journal: Journal = field(default_factory=lambda: Journal([]))
+    final: Look | None = None
+
+
+class Drill:
+    """One class of `count` students."""
+
+    def __init__(self, deployment: Deployment, console: Console, count: int) -> None:
+        self.deployment, self.console = deployment, console
+        self.fleet: Fleet = fleet_of(deployment)
+        self.settings = load(deployment.environment, deployment.root)
+        self.machine = consistency.running_hub(deployment, self.fleet.list())
+        run = secrets.token_hex(3)
+        names = [f"class-{run}-{number + 1}" for number in range(count)]
+        self.pupils = [Pupil(student(deployment, name)) for name in names]
+        self.record = Record(time.time())
+
+    @property
+    def hub(self) -> HubService:
+        """The hub's API, with the rights of a culler."""
+        return consistency.hub_service(self.deployment)
+
+    async def play(self) -> None:
+        """Let the class happen; raises CommandError where something does not come in its time."""
+        self.console.plan(5)
+        try:
+            with self.console.stage(f"{len(self.pupils)} students arrive"):
+                await self._arrive()
+            with self.console.stage("one spot notice, one hard kill"):
+                await self._lose_two_workers()
+            with self.console.stage(f"the class ends, {STAY} stay"):
+                await self._end_class()
+            with self.console.stage("the last ones leave"):
+                await self._end_day()
+        finally:
+            await asyncio.gather(*(pupil.close() for pupil in self.pupils))
+            await asyncio.to_thread(self._stop, self.pupils)
+        with self.console.stage("what the parts of the deployment say"):
+            self.record.final = await asyncio.to_thread(self._agree)
+            self.record.journal = await asyncio.to_thread(self._journal)
+
+    async def _arrive(self) -> None:
+        await asyncio.wait_for(asyncio.gather(*(p.arrive() for p in self.pupils)), ARRIVE_S)
+        self.record.needs += [pupil.clicked_at for pupil in self.pupils if pupil.clicked_at]
+        self._note(f"all in, on {len(self._where())} workers")
+        if problems := [p.problem for p in self.pupils if p.problem]:
+            raise CommandError(f"{len(problems)} students got no server: {problems[0]}")
+
+    async def _lose_two_workers(self) -> None:
+        """Take two workers away, and wait until those who were there are served elsewhere."""
+        where = self._where().most_common()
+        if len(where) < 3:
+            raise CommandError(
+                f"the students are on {len(where)} workers, the drill takes two away",
+                "take more --students, at most as many as the fleet has seats",
+            )
+        service = connect(self.deployment)
+        (killed, _), *_, (noticed, _) = where
+        for node, fault in ((noticed, service.spot), (killed, service.kill)):
+            await asyncio.to_thread(fault, node)
+            self.record.needs.append(time.time())
+            self.record.touched.add(node)
+        for node, word in ((killed, "hard kill"), (noticed, "spot notice")):
+            await self._recover(node, word)
+        await check_all([p for p in self.pupils if p.node not in self.record.touched])
+
+    async def _recover(self, node: str, word: str) -> None:
+        moved = [pupil for pupil in self.pupils if pupil.node == node]
+        await self._until(lambda: not self._knows(node), f"{node} to leave", RECOVER_S)
+        self._note(f"{word}: {node} is gone from Swarm and fleet")
+        for pupil in moved:
+            pupil.moved(time.time())
+        deadline = time.monotonic() + RECOVER_S
+        while not all(await asyncio.gather(*(pupil.back() for pupil in moved))):
+            if time.monotonic() > deadline:
+                raise CommandError(f"after the {word} students did not get their files back")
+            await asyncio.sleep(POLL_S)
+        self._note(f"{word}: its {len(moved)} students are back with their files")
+
+    async def _end_class(self) -> None:
+        """Stop all servers but few, and wait until the fleet is as small as it may be."""
+        untouched = [p for p in self.pupils if p.node not in self.record.touched]
+        staying = untouched[-STAY:]
+        await self._leave([p for p in self.pupils if p not in staying])
+        await self._shrink()
+        await check_all(staying)
+
+    async def _end_day(self) -> None:
+        await check_all([p for p in self.pupils if p.node not in self.record.touched])
+        await self._leave(self.pupils)
+        await self._shrink()
+
+    async def _leave(self, pupils: Sequence[Pupil]) -> None:
+        leaving = [pupil for pupil in pupils if not pupil.stopped]
+        await check_all([p for p in leaving if p.node not in self.record.touched])
+        for pupil in leaving:
+            pupil.leave(time.time())
+        await asyncio.to_thread(self._stop, leaving)
+
+    def _stop(self, pupils: Sequence[Pupil]) -> None:
+        for pupil in pupils:
+            self.hub.stop(pupil.student.name)
+
+    async def _shrink(self) -> None:
+        least = self.settings.fleet.workers.min
+        await self._until(lambda: len(self._workers()) <= least, f"{least} workers", SHRINK_S)
+        self._note(f"{least} workers are left")
+
+    def _agree(self) -> Look:
+        """Return what everybody says once nothing is on its way any more."""
+        for _ in range(3):
+            found = consistency.look(self.deployment, self.fleet, self.settings)
+            if found.healthy:
+                break
+        return found
+
+    def _journal(self) -> Journal:
+        since = f"{int(self.record.began)}"
+        return Journal.read(run_on(self.fleet, self.machine, [*LOG, since, "hubfleet_fleet"]))
+
+    def _workers(self) -> list[str]:
+        return [m.id for m in self.fleet.list() if m.role is Role.SWARM_WORKER]
+
+    def _knows(self, node: str) -> bool:
+        members = swarm_listings.members(self.fleet, self.machine)
+        return node in self._workers() or any(each.hostname == node for each in members)
+
+    def _where(self) -> Counter[str]:
+        return Counter(pupil.node for pupil in self.pupils if pupil.node)
+
+    def _note(self, what: str) -> None:
+        self.record.phases.append((what, time.time() - self.record.began))
+
+    async def _until(self, seen: Callable[[], bool], what: str, seconds: float) -> None:
+        deadline = time.monotonic() + seconds
+        while not await asyncio.to_thread(seen):
+            if time.monotonic() > deadline:
+                raise CommandError(f"waited {seconds:.0f} s in vain for {what}")
+            await asyncio.sleep(POLL_S)
+
+
+def bench(deployment: Deployment, console: Console, count: int) -> list[Figure]:
+    """Hold a class, print what happened, and return the figures."""
+    drill = Drill(deployment, console, count)
+    asyncio.run(drill.play())
+    show(console, drill.pupils, drill.record)
+    return figures(drill.pupils, drill.record)
+
+
+def figures(pupils: Sequence[Pupil], record: Record) -> list[Figure]:
+    """Return the figures of a class. Pure."""
+    ended = record.journal.acts("terminate")
+    stays = [stay for pupil in pupils for stay in pupil.stays]
+    lost = [p for p in pupils if p.lost and p.node not in record.touched]
+    lags = record.journal.order_lags(record.needs)
+    findings = record.final.findings if record.final else ()
+    return [
+        Figure.at_most("class.killed_by_scale_in", killed_by_scale_in(ended, stays), "", 0),
+        Figure.at_most(
+            "class.need_to_order_p95_s",
+            percentile(lags, 0.95) if lags else NEED_TO_ORDER_S * 100,
+            "s",
+            NEED_TO_ORDER_S,
+        ),
+        Figure.at_most("class.kernels_lost_untouched", len(lost), "", 0),
+        Figure.at_most("class.orphans", len(findings), "", 0),
+    ]
+
+
+def show(console: Console, pupils: Sequence[Pupil], record: Record) -> None:
+    """Say how long students waited, what happened when, and what the controller did."""
+    waits = [pupil.wait_s for pupil in pupils if pupil.wait_s is not None]
+    if waits:
+        console.say(
+            f"waits: p50 {percentile(waits, 0.5):.1f} s, p95 {percentile(waits, 0.95):.1f} s,"
+            f" longest {max(waits):.1f} s; {len(waits)} students"
+        )
+    told = {line for pupil in pupils for line in pupil.told}
+    for line in sorted(told):
+        console.say(f"  told: {line}")
+    for what, seconds in record.phases:
+        console.say(f"  {seconds:6.1f} s  {what}")
+    for act in _acts(record):
+        console.say(f"  {act.at - record.began:6.1f} s  {act.do} {act.node}: {act.reason}")
+    for pupil in pupils:
+        if pupil.lost and pupil.node not in record.touched:
+            console.warn(f"{pupil.student.name} on {pupil.node}: {pupil.lost}")
+    if record.final:
+        consistency.show(console, record.final)
+
+
+def _acts(record: Record) -> list[Act]:
+    kinds = ("launch", "pause", "resume", "terminate")
+    return sorted((a for do in kinds for a in record.journal.acts(do)), key=lambda act: act.at)
