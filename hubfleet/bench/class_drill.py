@@ -115,7 +115,10 @@ class Drill:
             self.record.touched.add(node)
         for node, word in ((killed, "hard kill"), (noticed, "spot notice")):
             await self._recover(node, word)
-        await check_all([p for p in self.pupils if p.node not in self.record.touched])
+        # All of them: that those which were taken away are lost shows that the question can fail.
+        await check_all(self.pupils)
+        gone = sum(bool(p.lost) for p in self.pupils if p.node in self.record.touched)
+        self._note(f"{gone} kernels were lost with their workers")
 
     async def _recover(self, node: str, word: str) -> None:
         moved = [pupil for pupil in self.pupils if pupil.node == node]
@@ -139,13 +142,12 @@ class Drill:
         await check_all(staying)
 
     async def _end_day(self) -> None:
-        await check_all([p for p in self.pupils if p.node not in self.record.touched])
         await self._leave(self.pupils)
         await self._shrink()
 
     async def _leave(self, pupils: Sequence[Pupil]) -> None:
         leaving = [pupil for pupil in pupils if not pupil.stopped]
-        await check_all([p for p in leaving if p.node not in self.record.touched])
+        await check_all(leaving)
         for pupil in leaving:
             pupil.leave(time.time())
         await asyncio.to_thread(self._stop, leaving)
@@ -228,7 +230,7 @@ def show(console: Console, pupils: Sequence[Pupil], record: Record) -> None:
             f"waits: p50 {percentile(waits, 0.5):.1f} s, p95 {percentile(waits, 0.95):.1f} s,"
             f" longest {max(waits):.1f} s; {len(waits)} students"
         )
-    told = {line for pupil in pupils for line in pupil.told}
+    told = {line for pupil in pupils for line in pupil.told if "/user/" not in line}
     for line in sorted(told):
         console.say(f"  told: {line}")
     for what, seconds in record.phases:

@@ -12,14 +12,14 @@ from dataclasses import dataclass, field
 import aiohttp
 
 from hubfleet.bench.class_journal import Stay
-from hubfleet.clients.hub import HubError, Kernel, Student
+from hubfleet.clients.hub import HubError, Student
 
 FILE = "class.txt"
 CHECK_S = 20.0
 """A kernel that does not answer within that has not answered."""
 
 BROKEN = (HubError, OSError, TimeoutError, TypeError, aiohttp.ClientError)
-"""What a connection raises whose other end is gone; reading a closed websocket is a TypeError."""
+"""What a connection raises whose other end is gone; a websocket that closes is a TypeError."""
 
 
 @dataclass
@@ -39,7 +39,7 @@ class Pupil:
     lost: str = ""
     """Why the kernel of the first start is lost, empty while it answers."""
     _stack: AsyncExitStack = field(default_factory=AsyncExitStack)
-    _kernel: Kernel | None = None
+    _kernel: str = ""
 
     @property
     def node(self) -> str:
@@ -60,16 +60,21 @@ class Pupil:
             self.problem = f"{type(error).__name__}: {error}"
 
     async def _open_kernel(self) -> None:
-        self._kernel = await self._stack.enter_async_context(self.student.kernel())
+        self._kernel = await self.student.start_kernel()
         code = f"import os; word = {self.word!r}; print(os.environ['HUBFLEET_NODE'])"
-        self.stays = [Stay(await self._kernel.run(code), self.clicked_at)]
+        self.stays = [Stay(await self._ask(code), self.clicked_at)]
+
+    async def _ask(self, code: str) -> str:
+        # A connection each time: one that nobody reads from is cut, though its kernel lives on.
+        async with self.student.attach(self._kernel) as kernel:
+            return await kernel.run(code, CHECK_S)
 
     async def check(self) -> None:
         """Ask the kernel for its word; one that does not know it any more is lost."""
-        if self._kernel is None or self.stopped or self.lost:
+        if not self._kernel or self.stopped or self.lost:
             return
         try:
-            answer = await self._kernel.run("print(word)", CHECK_S)
+            answer = await self._ask("print(word)")
             self.lost = "" if answer == self.word else f"it says {answer[:80]!r}"
         except BROKEN as error:
             self.lost = f"{type(error).__name__}: {error}"

@@ -203,13 +203,23 @@ class Student:
     @asynccontextmanager
     async def kernel(self) -> AsyncIterator[Kernel]:
         """Open a kernel; it is shut down afterwards."""
+        made = await self.start_kernel()
+        async with self.attach(made) as kernel:
+            yield kernel
+        await self._must("DELETE", f"{self.path}/api/kernels/{made}")
+
+    async def start_kernel(self) -> str:
+        """Start a kernel that stays; return its id."""
         made = await self._must("POST", f"{self.path}/api/kernels", json={"name": "python3"})
-        where = f"{self.path}/api/kernels/{made['id']}"
+        return str(made["id"])
+
+    @asynccontextmanager
+    async def attach(self, kernel: str) -> AsyncIterator[Kernel]:
+        """Open a connection to a kernel that runs; it runs on afterwards."""
         async with self._session.ws_connect(
-            f"{self.url}{where}/channels", headers=self._token
+            f"{self.url}{self.path}/api/kernels/{kernel}/channels", headers=self._token
         ) as socket:
             yield Kernel(socket)
-        await self._must("DELETE", where)
 
     async def run(self, code: str, timeout: float = _CELL_S) -> str:
         """Run a cell in a kernel of its own and return its output."""
