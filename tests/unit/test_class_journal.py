@@ -1,8 +1,10 @@
 """What is read from the controller's journal: lags of orders, and servers that were in the way."""
 
 import json
+from pathlib import Path
 
 import pytest
+from requests.utils import DEFAULT_CA_BUNDLE_PATH
 
 from hubfleet.bench.class_drill import Record, figures
 from hubfleet.bench.class_journal import Act, Journal, Stay, killed_by_scale_in
@@ -75,11 +77,7 @@ def test_a_server_that_is_there_when_its_worker_is_ended_is_killed(stay: Stay, k
 
 
 def pupil(node: str, lost: str = "", until: float | None = 200) -> Pupil:
-    from pathlib import Path
-
-    import certifi
-
-    who = Student("https://hub", "ann", "x", Path(certifi.where()))
+    who = Student("https://hub", "ann", "x", Path(DEFAULT_CA_BUNDLE_PATH))
     return Pupil(who, wait_s=2.0, lost=lost, stays=[Stay(node, 103, until)])
 
 
