@@ -19,7 +19,10 @@ MINE_AND_OTHERS = {Role.HUB: {Role.HUB, Role.SWARM_WORKER}}
 CHEFS_OWN = ("audit", "chef-vault")
 """Attributes that chef-client itself adds to a node object."""
 
-PUBLIC = ("ca_crt", "tls_crt", "operator_public_key", "bootstrap_public_key")
+PUBLIC = (
+    *("ca_crt", "tls_crt"),
+    *("operator_public_key", "bootstrap_public_key", "fleet_public_key"),
+)
 """What lies among the secrets and is none."""
 
 METRICS = "/var/lib/hubfleet/metrics/converge.prom"
