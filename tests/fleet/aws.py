@@ -1,10 +1,11 @@
 """The AWS back end under test: its real calls, answered by moto within this process.
 
-What moto does not do as AWS does is in `lacks`; tests/fleet/test_aws_answers.py has those answers
-as AWS documents them.
+What moto does not do is in tests/fleet/aws_hooks.py; AWS's rare answers are in
+tests/fleet/test_aws_answers.py.
 """
 
 import json
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -16,6 +17,7 @@ import moto
 from hubfleet.clients.aws_fleet import AwsFleet
 from hubfleet.fleet.aws_names import DEPLOYMENT_TAG, AwsNames
 from hubfleet.fleet.scaling_aws import AwsScaling
+from tests.fleet.aws_hooks import Account, like_aws
 from tests.fleet.backend import POOL, Backend
 
 REGION = "eu-central-1"
@@ -40,9 +42,9 @@ class AwsBackend(Backend):
     heartbeat_s = 3.0
     hook_most_s = 7.0
     settle_s = 10.0
-    lacks = frozenset({"hooks", "heartbeats", "capacity"})
 
     def __init__(self) -> None:
+        self.account = Account(self.heartbeat_s, self.hook_most_s, self.put)
         self.autoscaling = boto3.client("autoscaling", region_name=REGION)
         self.ec2 = boto3.client("ec2", region_name=REGION)
         self.sqs = boto3.client("sqs", region_name=REGION)
@@ -115,8 +117,8 @@ class AwsBackend(Backend):
         return worker.id
 
     def run_dry(self, pool: str, seconds: int) -> None:
-        """Refuse: moto's capacity has no end."""
-        raise NotImplementedError
+        """Leave a pool without capacity; the group tries again when there is some."""
+        self.account.dry_until[NAMES.group(pool)] = time.time() + seconds
 
     def dead_letters(self) -> Sequence[str]:
         """Return the bodies of the messages that nobody could handle."""
@@ -125,11 +127,17 @@ class AwsBackend(Backend):
 
     def clear(self) -> None:
         """End all workers at once and empty the queue."""
+        self.account.forget()
         for name in (NAMES.group(POOL), FOREIGN):
             for instance in self.group(name)["Instances"]:
                 self.autoscaling.terminate_instance_in_auto_scaling_group(
-                    InstanceId=instance["InstanceId"], ShouldDecrementDesiredCapacity=True
+                    InstanceId=instance["InstanceId"],
+                    ShouldDecrementDesiredCapacity=instance["LifecycleState"] == "InService",
                 )
+            self.autoscaling.set_desired_capacity(AutoScalingGroupName=name, DesiredCapacity=0)
+        for wait in self.account.waits.values():
+            wait.until = 0
+        self.group()  # time passes at a look
         for url in (self.queue, self.dead):
             # SQS purges a queue no more than once a minute.
             self.sqs.delete_queue(QueueUrl=url)
@@ -141,4 +149,6 @@ class AwsBackend(Backend):
 def aws_backend() -> Iterator[AwsBackend]:
     """An account of its own, in memory."""
     with mock.patch.dict("os.environ", CREDENTIALS), moto.mock_aws():
-        yield AwsBackend()
+        made = AwsBackend()
+        with like_aws(made.account):
+            yield made

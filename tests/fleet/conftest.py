@@ -1,7 +1,6 @@
 """One fleet of each back end for the run; each test begins with an empty one."""
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Iterator, Mapping
 
 import pytest
 
@@ -9,33 +8,24 @@ from tests.fleet.aws import AwsBackend, aws_backend
 from tests.fleet.backend import Backend
 from tests.fleet.local import LocalBackend, local_backend
 
-BACKENDS: Mapping[str, Callable[[], AbstractContextManager[Backend]]] = {
-    "local": local_backend,
-    "aws": aws_backend,
-}
-"""A back end is added here."""
+BACKENDS: Mapping[str, str] = {"local": "a_service", "aws": "an_account"}
+"""The fixture of each back end; one is added here."""
 
 
-@pytest.fixture(scope="session", params=BACKENDS)
-def any_backend(request: pytest.FixtureRequest) -> Iterator[Backend]:
-    """Return each back end in turn."""
-    with BACKENDS[request.param]() as made:
-        yield made
-
-
-@pytest.fixture
-def backend(any_backend: Backend, request: pytest.FixtureRequest) -> Backend:
+@pytest.fixture(params=BACKENDS)
+def backend(request: pytest.FixtureRequest) -> Backend:
     """Return each back end in turn, emptied."""
+    made: Backend = request.getfixturevalue(BACKENDS[request.param])
     marker = request.node.get_closest_marker("needs")
-    if marker and (missing := any_backend.lacks.intersection(marker.args)):
-        pytest.skip(f"{any_backend.name} has no {', '.join(sorted(missing))} here")
-    any_backend.clear()
-    return any_backend
+    if marker and (missing := made.lacks.intersection(marker.args)):
+        pytest.skip(f"{made.name} has no {', '.join(sorted(missing))} here")
+    made.clear()
+    return made
 
 
 @pytest.fixture(scope="session")
 def a_service() -> Iterator[LocalBackend]:
-    """Return the local back end, for what it alone does."""
+    """Return the local back end."""
     with local_backend() as made:
         yield made
 
@@ -49,7 +39,7 @@ def local(a_service: LocalBackend) -> LocalBackend:
 
 @pytest.fixture(scope="session")
 def an_account() -> Iterator[AwsBackend]:
-    """Return the AWS back end, for what it alone does."""
+    """Return the AWS back end."""
     with aws_backend() as made:
         yield made
 

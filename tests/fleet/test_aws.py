@@ -11,6 +11,7 @@ from hubfleet.clients.aws_fleet import SERVICES, AwsFleet
 from hubfleet.errors import CommandError
 from hubfleet.fleet.aws_names import DEPLOYMENT_TAG, AwsNames
 from hubfleet.fleet.base import State
+from hubfleet.fleet.scaling import ScalingFleet
 from hubfleet.fleet.scaling_aws import AwsScaling
 from hubfleet.fleet.scaling_of import scaling_fleet
 from hubfleet.settings import ROOT, load
@@ -25,6 +26,11 @@ def desired(aws: AwsBackend, name: str = "") -> int:
     return int(aws.group(name)["DesiredCapacity"])
 
 
+def staying(fleet: ScalingFleet) -> list[str]:
+    """Return the workers that do not leave."""
+    return [worker.id for worker in fleet.workers() if not worker.leaving]
+
+
 def test_an_environment_on_aws_has_this_fleet(aws: AwsBackend, tmp_path: Path) -> None:
     fleet = scaling_fleet(NAMES.environment, load(NAMES.environment), tmp_path, tmp_path / "ca")
     assert isinstance(fleet, AwsScaling)
@@ -34,10 +40,12 @@ def test_an_environment_on_aws_has_this_fleet(aws: AwsBackend, tmp_path: Path) -
 
 def test_an_end_shrinks_the_group_and_nothing_replaces_the_worker(aws: AwsBackend) -> None:
     first, second = aws.launched(2)
-    aws.scaling.terminate(first.id)
+    for _ in range(2):
+        aws.scaling.terminate(first.id)
+        assert staying(aws.scaling) == [second.id]
+        assert desired(aws) == 1
+    aws.scaling.complete(aws.hook(first.id))
     assert [worker.id for worker in aws.scaling.workers()] == [second.id]
-    assert desired(aws) == 1
-    aws.scaling.terminate(first.id)
     assert desired(aws) == 1
 
 
@@ -105,7 +113,7 @@ def test_an_end_between_look_and_order_counts(aws: AwsBackend) -> None:
     aws.scaling.workers()
     aws.scaling.terminate(first.id)
     aws.scaling.launch(1, POOL)
-    assert len(aws.scaling.workers()) == 2
+    assert len(staying(aws.scaling)) == 2
 
 
 def test_a_suspended_group_says_how_to_resume(aws: AwsBackend) -> None:
@@ -132,6 +140,21 @@ def test_when_old_workers_began_to_run_is_not_known(aws: AwsBackend) -> None:
     time.sleep(2.1)
     (found,) = aws.renew().workers()
     assert found == dataclasses.replace(worker, running_at=None)
+
+
+def test_what_could_not_be_filled_is_ordered_once(aws: AwsBackend) -> None:
+    aws.run_dry(POOL, 60)
+    for _ in range(3):
+        assert not aws.scaling.workers()
+        aws.scaling.launch(2, POOL)
+    assert desired(aws) == 2
+    # Fewer are wanted by now: the group tries for no more than that.
+    aws.scaling.workers()
+    aws.scaling.launch(1, POOL)
+    assert desired(aws) == 1
+    assert {failure.pool for failure in aws.scaling.failures()} == {POOL}
+    aws.run_dry(POOL, 0)
+    assert len(aws.scaling.workers()) == 1
 
 
 def test_each_pool_is_a_group(aws: AwsBackend) -> None:
@@ -161,7 +184,7 @@ def test_more_than_a_page_of_workers(aws: AwsBackend) -> None:
         assert len({worker.id for worker in found}) == MANY
         assert all(worker.address for worker in found)
         fleet.terminate(found[-1].id)
-        assert {w.id for w in fleet.workers()} == {w.id for w in found[:-1]}
+        assert set(staying(fleet)) == {worker.id for worker in found[:-1]}
     finally:
         name = large.group(POOL)
         aws.autoscaling.delete_auto_scaling_group(AutoScalingGroupName=name, ForceDelete=True)
