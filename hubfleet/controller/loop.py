@@ -29,6 +29,10 @@ class Leaving(Protocol):
     def leaving(self) -> Container[str]:
         """Workers that it is taking out."""
 
+    @property
+    def counts(self) -> Mapping[str, int]:
+        """How often each thing has happened to them."""
+
     def turn(self, world: World, now: float) -> None:
         """Take every case one step further."""
 
@@ -109,3 +113,4 @@ class Loop:
         report.write(published, self._file)
         self._journal.decision(seen, decision, outcomes)
         self._metrics.update(seen, decision, outcomes)
+        self._metrics.departures(self._reaper.counts)

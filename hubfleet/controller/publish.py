@@ -116,7 +116,14 @@ class Metrics:
             buckets=BIRTH_BUCKETS,
             registry=registry,
         )
+        self.reaper = Counter(
+            "hubfleet_departures",
+            "What has happened to workers that leave, and to messages about them.",
+            ["event"],
+            registry=registry,
+        )
         self._births = 0
+        self._departures: dict[str, int] = {}
 
     def update(self, seen: Observation, decision: Decision, outcomes: Sequence[Outcome]) -> None:
         """Take over a decision."""
@@ -136,3 +143,9 @@ class Metrics:
         for seconds in seen.ready_times[self._births :]:
             self.births.observe(seconds)
         self._births = len(seen.ready_times)
+
+    def departures(self, counts: Mapping[str, int]) -> None:
+        """Take over what the reaper has counted since it began."""
+        for event, count in counts.items():
+            self.reaper.labels(event).inc(count - self._departures.get(event, 0))
+        self._departures = dict(counts)

@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, suppress
+from datetime import UTC, datetime
 
 import pytest
 
@@ -209,7 +210,8 @@ def notice_of(worker: Instance, state: str = "terminated") -> str:
     """Return a message such as anybody could write."""
     detail = {"instance-id": worker.id, "state": state}
     kind = "EC2 Instance State-change Notification"
-    moment = "2026-01-01T00:00:00Z"
+    # An old one would be skipped unread.
+    moment = datetime.now(UTC).isoformat()
     return json.dumps({"source": "aws.ec2", "detail-type": kind, "time": moment, "detail": detail})
 
 
