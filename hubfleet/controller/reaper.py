@@ -83,7 +83,7 @@ class Reaper:
 
     def listen(self, wake: Callable[[], None], away: Callable[[str, HubfleetError], None]) -> None:
         """Receive messages for ever, in a thread of its own; call `wake` when some have come."""
-        threading.Thread(target=self._receive, args=[wake, away], daemon=True).start()
+        threading.Thread(target=self._receive, args=[wake, away], daemon=True, name="queue").start()
 
     def take(self, messages: Sequence[Message]) -> None:
         """Hand over messages to the next turn."""

@@ -1,11 +1,16 @@
 """A worker's one way out, whoever told of it and whatever fails: the same end, none too early."""
 
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Sequence
+from unittest.mock import patch
 
 import pytest
 
+from hubfleet.controller import reaper
+from hubfleet.controller.events import Event, Kind
+from hubfleet.errors import HubfleetError
 from hubfleet.fleet.base import State
-from hubfleet.fleet.scaling import Hook, Worker
+from hubfleet.fleet.scaling import Hook, Message, Worker
 from tests.unit.departures import (
     EPOCH,
     HUB,
@@ -338,3 +343,37 @@ def test_a_stopped_machine_is_treated_as_dead() -> None:
     lab.cloud.machines[worker] = Worker(worker, State.STOPPED, EPOCH)
     lab.cloud.put(state_change(worker, lab.now, "stopped"))
     lab.until(lambda: lab.forgotten(worker), 10)
+
+
+def test_no_case_whatever_its_origin_touches_the_hub() -> None:
+    lab = Lab()
+    lab.turn()
+    lab.reaper.open(Event(Kind.GONE, HUB, lab.now), lab.now)
+    lab.turn()
+    assert not lab.wire.effects and lab.told("not_a_worker")
+
+
+@pytest.mark.filterwarnings("error::pytest.PytestUnhandledThreadExceptionWarning")
+def test_messages_are_received_for_ever_though_the_queue_was_away() -> None:
+    lab, came, away = Lab(), threading.Event(), threading.Event()
+    name = lab.cloud.put("{")
+    lab.wire.failing = {"fleet.receive"}
+
+    def receive(wait_s: int) -> Sequence[Message]:
+        if came.is_set():
+            threading.Event().wait()  # the poll that finds nothing more
+        return answers(wait_s)
+
+    answers, lab.cloud.receive = lab.cloud.receive, receive  # type: ignore[method-assign]
+
+    def failed(source: str, error: HubfleetError) -> None:
+        assert source == "queue" and "fails" in error.message
+        lab.wire.failing = set()
+        away.set()
+
+    with patch.object(reaper, "RETRY_S", 0.01):
+        lab.reaper.listen(came.set, failed)
+        assert away.wait(10) and came.wait(10)
+    lab.observer.look(lab.now)
+    lab.reaper.turn(lab.observer.world, lab.now)
+    assert [each["message"] for each in lab.told("poison")] == [name]
