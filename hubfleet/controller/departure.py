@@ -62,6 +62,9 @@ class Case:
         """Take in another message about the worker."""
         if event.kind is Kind.GONE:
             self.kind, self.deadline, self.retry_at = Kind.GONE, now, now
+        elif event.kind is Kind.SPOT and event.deadline is not None:
+            # Messages overtake each other; the machine ends at the earlier time.
+            self.deadline = min(self.deadline, event.deadline)
         if event.hook:
             self.hooks.add(event.hook)
 
