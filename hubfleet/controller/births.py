@@ -16,6 +16,9 @@ from hubfleet.fleet.scaling import Worker
 EVERY_S = 2.0
 """The Chef server is asked so often, while a worker is on its way."""
 
+MOST = 1e11
+"""No moment of a birth is later; a worker may write what it likes."""
+
 STAMPS = (Phase.CONVERGING, Phase.PULLING, Phase.JOINING)
 """What a worker stamps, in its order."""
 
@@ -107,5 +110,5 @@ def _stamps(found: Any) -> dict[Phase, float]:
     return {
         phase: float(found[name])
         for phase, name in names.items()
-        if isinstance(found.get(name), int | float)
+        if type(found.get(name)) in {int, float} and 0 <= found[name] <= MOST
     }

@@ -95,6 +95,6 @@ def read(file: Path, now: float) -> FleetReport | None:
         notices = tuple(Notice(**each) for each in found.pop("notices"))
         placement = tuple(found.pop("placement"))
         report = FleetReport(workers=tuple(workers), notices=notices, placement=placement, **found)
-    except (OSError, ValueError, KeyError, TypeError):
+        return report if now - report.at <= STALE_S else None
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None
-    return report if now - report.at <= STALE_S else None
