@@ -13,10 +13,10 @@ from hubfleet.controller.report import FleetReport, Notice
 PATH = r"/fleet/notice"
 
 WHY = {
-    "spot": "The provider takes back the machine that your server runs on",
-    "maintenance": "The machine that your server runs on is being serviced",
-    "health": "The machine that your server runs on has a fault",
-    "termination": "The machine that your server runs on is being taken out of service",
+    "spot": "The provider takes back the machine under your server",
+    "maintenance": "The machine under your server is being serviced",
+    "health": "The machine under your server has a fault",
+    "termination": "The machine under your server is taken out of service",
 }
 
 
@@ -29,14 +29,10 @@ def notice_for(found: FleetReport | None, member: str) -> Notice | None:
 
 
 def sentence(notice: Notice, now: float) -> str:
-    """Return what the student reads. Pure; times are POSIX seconds."""
+    """Return what the student reads; JupyterLab shows 140 characters. Pure; POSIX seconds."""
     why = WHY.get(notice.kind, WHY["termination"])
-    at = f"{datetime.fromtimestamp(notice.deadline, UTC):%H:%M:%S} UTC"
     left = max(0, round(notice.deadline - now))
-    return (
-        f"{why}. Save your work: your server moves to another machine within {left} s (at {at} at"
-        " the latest). Your files come along; what only a notebook's memory holds is lost."
-    )
+    return f"{why}. Save now: it moves elsewhere in {left} s. Files come along, kernels' memory does not."
 
 
 class NoticeHandler(BaseHandler):

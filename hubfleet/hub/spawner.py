@@ -86,6 +86,7 @@ class FleetSpawner(SwarmSpawner):
     def clear_state(self) -> None:
         """Forget a stopped server."""
         super().clear_state()
+        self._status = None
         self._alias = ""
         self.object_name = service_name(self.user.name, self.name)
 

@@ -50,7 +50,7 @@ def test_a_worker_is_forgotten_and_another_machine_is_not(chef: Chef) -> None:
 
 def test_a_sweep_finds_the_nodes_of_workers_and_clients_without_a_node(chef: Chef) -> None:
     lab = Lab()
-    sweeper = Sweeper(chef, lambda what, error: pytest.fail(f"{what}: {error}"))
+    sweeper = Sweeper(chef, "x", lambda what, error: pytest.fail(f"{what}: {error}"))
     found: set[str] = set()
     for seconds in (30, 120, 3600):
         lab.turn(seconds)

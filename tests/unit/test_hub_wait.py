@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from hubfleet.controller import report
 from hubfleet.controller.report import FleetReport, Notice, Phase, WorkerReport
-from hubfleet.hub.notice import notice_for, sentence
+from hubfleet.hub.notice import WHY, notice_for, sentence
 from hubfleet.hub.wait import WaitingRoom, too_late, wait
 
 NOW = 1_000_000.0
@@ -109,8 +109,10 @@ def test_a_notice_is_for_the_students_of_that_worker() -> None:
     assert notice_for(found, "") is None
     assert notice_for(None, "m1") is None
     words = sentence(notice, NOW)
-    assert words.startswith("The provider takes back the machine that your server runs on.")
-    assert "within 90 s" in words
+    assert words.startswith("The provider takes back the machine under your server.")
+    assert "in 90 s" in words
+    for kind in (*WHY, "another"):
+        assert len(sentence(replace(notice, kind=kind, deadline=NOW + 900), NOW)) <= 140
 
 
 def test_a_report_is_read_as_it_was_written_and_not_when_it_is_old(tmp_path: Path) -> None:
