@@ -32,7 +32,8 @@ def sentence(notice: Notice, now: float) -> str:
     """Return what the student reads; JupyterLab shows 140 characters. Pure; POSIX seconds."""
     why = WHY.get(notice.kind, WHY["termination"])
     left = max(0, round(notice.deadline - now))
-    return f"{why}. Save now: it moves elsewhere in {left} s. Files come along, kernels' memory does not."
+    moves = f"Save now: it moves elsewhere in {left} s."
+    return f"{why}. {moves} Files come along, kernels' memory does not."
 
 
 class NoticeHandler(BaseHandler):
