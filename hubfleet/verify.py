@@ -27,7 +27,7 @@ from hubfleet.steady import steady
 from hubfleet.students import address, student
 
 NODE_TIMEOUT_S = 300
-E2E_TIMEOUT_S = 1200
+E2E_TIMEOUT_S = 2400
 
 STUDENTS = ("hubfleet-verify-1", "hubfleet-verify-2")
 """They have homes like everybody; these names should be nobody else's."""

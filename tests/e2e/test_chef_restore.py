@@ -62,6 +62,6 @@ def test_a_lost_chef_server_is_restored_and_no_node_registers_again(lab: Lab) ->
     after = keys(chef)
     assert {node: after.get(node) for node in nodes} == {node: before[node] for node in nodes}
     fresh = {machine.id for machine in lab.machines(Role.CHEF_SERVER)}
-    assert set(after) == {"operator", "bootstrap", *nodes, *fresh}
+    assert set(after) == {"operator", "bootstrap", "fleet", *nodes, *fresh}
     for machine in machines:
         lab.on(machine, "chef-client", timeout=300)
