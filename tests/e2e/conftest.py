@@ -2,18 +2,22 @@
 
 import asyncio
 import os
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
 import pytest
 
+from hubfleet.bringup import Health, health
 from hubfleet.clients.hub import Student
 from hubfleet.fleet.base import Fleet, Instance, Role
 from hubfleet.settings import Settings, load
 from hubfleet.state import Deployment
 from hubfleet.status import fleet_of
 from hubfleet.students import student
+
+REST_S = 240
 
 
 @dataclass
@@ -25,8 +29,9 @@ class Lab:
     fleet: Fleet
 
     def machines(self, role: Role) -> list[Instance]:
-        """Return the running machines of a role."""
-        return [machine for machine in self.fleet.list() if machine.role == role]
+        """Return the machines of a role that have come up; the controller may just add a worker."""
+        found = [machine for machine in self.fleet.list() if machine.role == role]
+        return [machine for machine in found if health(self.fleet, machine) is Health.OK]
 
     @property
     def hub(self) -> Instance:
@@ -60,6 +65,17 @@ def lab() -> Lab:
         pytest.skip("HUBFLEET_DEPLOYMENT names no deployment")
     deployment = Deployment.open(name)
     return Lab(deployment, load(deployment.environment), fleet_of(deployment))
+
+
+@pytest.fixture(autouse=True)
+def at_rest(lab: Lab) -> None:
+    """Begin with the fewest workers: what a test before made the controller add goes by itself."""
+    fewest, deadline = lab.settings.fleet.workers.min, time.monotonic() + REST_S
+    while time.monotonic() < deadline:
+        there = [m for m in lab.fleet.list() if m.role is Role.SWARM_WORKER]
+        if len(there) == len(lab.machines(Role.SWARM_WORKER)) == fewest:
+            return
+        time.sleep(1)
 
 
 @pytest.fixture

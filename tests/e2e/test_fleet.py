@@ -63,7 +63,9 @@ def members(lab: Lab) -> dict[str, str]:
         lab.hub, "docker", "node", "ls", "--filter", "role=worker",
         "--format", "{{.Hostname}} {{.Status}}/{{.Availability}}",
     )  # fmt: skip
-    return dict(line.split() for line in lines.splitlines())
+    # A node that is just joining has no name yet.
+    found = [line.split() for line in lines.splitlines()]
+    return {words[0]: words[1] for words in found if len(words) == 2}
 
 
 def in_chef(lab: Lab) -> tuple[set[str], set[str]]:

@@ -109,7 +109,7 @@ def test_an_export_makes_the_same_of_other_servers(machine: Machine, tmp_path: P
     counts = export(machine.operator, repository)
     assert counts == {
         "client_keys": 1,
-        "clients": 2,
+        "clients": 3,
         "cookbook_artifacts": 1,
         "data_bags": 1,
         "nodes": 1,
