@@ -102,7 +102,8 @@ class Loop:
             steady.reason(self._file.parent / "steady", now),
         )
         decision = decide(seen, self._memory, rules, now)
-        outcomes = self._actor.carry_out(decision.actions)
+        frozen = steady.frozen(self._file.parent / "steady")
+        outcomes = self._actor.carry_out(() if frozen else decision.actions)
         self._actor.unpin()
         self._memory = decision.memory
         coming = {w.id: w for w in world.workers if world.node_of(w.id) is None}

@@ -7,6 +7,15 @@ DIRECTORY = "/var/lib/hubfleet/fleet/steady"
 """One JSON file per command: why, and until when (POSIX seconds)."""
 
 
+FROZEN = "frozen"
+"""File beside the notes: while it is there, nothing is ordered, paused or ended at all."""
+
+
+def frozen(directory: Path) -> bool:
+    """Say whether the controller is only to look; what leaves is taken out all the same."""
+    return (directory / FROZEN).exists()
+
+
 def reason(directory: Path, now: float) -> str:
     """Return why no worker may be ended now, empty where one may; notes that are over count not."""
     for file in sorted(directory.glob("*.json")):

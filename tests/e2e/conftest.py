@@ -2,8 +2,7 @@
 
 import asyncio
 import os
-import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
@@ -11,13 +10,12 @@ import pytest
 
 from hubfleet.bringup import Health, health
 from hubfleet.clients.hub import Student
+from hubfleet.controller.steady import DIRECTORY, FROZEN
 from hubfleet.fleet.base import Fleet, Instance, Role
 from hubfleet.settings import Settings, load
 from hubfleet.state import Deployment
 from hubfleet.status import fleet_of
 from hubfleet.students import student
-
-REST_S = 240
 
 
 @dataclass
@@ -67,15 +65,16 @@ def lab() -> Lab:
     return Lab(deployment, load(deployment.environment), fleet_of(deployment))
 
 
-@pytest.fixture(autouse=True)
-def at_rest(lab: Lab) -> None:
-    """Begin with the fewest workers: what a test before made the controller add goes by itself."""
-    fewest, deadline = lab.settings.fleet.workers.min, time.monotonic() + REST_S
-    while time.monotonic() < deadline:
-        there = [m for m in lab.fleet.list() if m.role is Role.SWARM_WORKER]
-        if len(there) == len(lab.machines(Role.SWARM_WORKER)) == fewest:
-            return
-        time.sleep(1)
+@pytest.fixture(autouse=True, scope="module")
+def steady_fleet(lab: Lab, request: pytest.FixtureRequest) -> Iterator[None]:
+    """Keep the number of workers as it is, but for the tests that are about it."""
+    file = f"{DIRECTORY}/{FROZEN}"
+    if request.module.__name__.endswith("test_fleet"):
+        yield
+        return
+    lab.on(lab.hub, "sh", "-c", f"mkdir -p {DIRECTORY} && touch {file}")
+    yield
+    lab.on(lab.hub, "rm", "-f", file)
 
 
 @pytest.fixture

@@ -154,4 +154,5 @@ def test_a_revoked_worker_is_refused_and_replaced(lab: Lab, tmp_path: Path) -> N
     lab.on(lab.hub, "chef-client")
     Deploy(lab.deployment, lab.settings, console).run()
     assert worker.id not in {machine.id for machine in lab.fleet.list()}
-    assert len(lab.machines(Role.SWARM_WORKER)) == lab.settings.fleet.workers.min
+    # The controller may have been quicker than the deploy, and ends what is too much.
+    assert len(lab.machines(Role.SWARM_WORKER)) >= lab.settings.fleet.workers.min

@@ -370,3 +370,10 @@ def test_what_a_port_refuses_is_told(error: HubfleetError) -> None:
 
     lab.set_availability = refuse  # type: ignore[method-assign,assignment]
     assert lab.actor.carry_out((Pause(ONE, ""),)) == [(Pause(ONE, ""), error.message)]
+
+
+def test_a_frozen_controller_only_looks(tmp_path: Path) -> None:
+    assert not steady.frozen(tmp_path)
+    (tmp_path / steady.FROZEN).touch()
+    assert steady.frozen(tmp_path)
+    assert steady.reason(tmp_path, NOW) == ""
