@@ -69,7 +69,7 @@ def lab() -> Lab:
 def steady_fleet(lab: Lab, request: pytest.FixtureRequest) -> Iterator[None]:
     """Keep the number of workers as it is, but for the tests that are about it."""
     file = f"{DIRECTORY}/{FROZEN}"
-    if request.module.__name__.endswith("test_fleet"):
+    if request.module.__name__.endswith(("test_fleet", "test_reconcile")):
         yield
         return
     lab.on(lab.hub, "sh", "-c", f"mkdir -p {DIRECTORY} && touch {file}")
