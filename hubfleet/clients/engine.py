@@ -6,13 +6,14 @@ only.
 
 import re
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Any, Literal, cast
 
-from docker.errors import NotFound
+from docker.errors import APIError, NotFound
 from docker.models.containers import Container
 from docker.models.networks import Network
 from docker.types import IPAMConfig, IPAMPool, LogConfig, Mount
@@ -211,20 +212,21 @@ def start_container(name: str) -> None:
 
 def remove_container(name: str) -> None:
     """Kill and remove a container; none of that name is no error."""
-    with refusals(f"remove container {name}"):
+    with refusals(f"remove container {name}"), suppress(NotFound):
+        container = client().containers.get(name)
         try:
-            client().containers.get(name).remove(force=True, v=True)
-        except NotFound:
-            return
+            container.remove(force=True, v=True)
+        except APIError as error:
+            if "already in progress" not in str(error.explanation):
+                raise
+            # Somebody else is at it, as the fleet service may be: gone is gone.
+            container.wait(condition="removed")
 
 
 def remove_volume(name: str) -> None:
     """Remove a volume; none of that name is no error."""
-    with refusals(f"remove volume {name}"):
-        try:
-            client().volumes.get(name).remove(force=True)
-        except NotFound:
-            return
+    with refusals(f"remove volume {name}"), suppress(NotFound):
+        client().volumes.get(name).remove(force=True)
 
 
 def logs(name: str) -> str:

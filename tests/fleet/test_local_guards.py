@@ -3,13 +3,14 @@
 import shutil
 import ssl
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 import requests
 
 from hubfleet import identity, images
-from hubfleet.clients import docker, engine_service
+from hubfleet.clients import docker, engine, engine_service
 from hubfleet.clients.fleet_local import FleetService, ServiceRefusal
 from hubfleet.errors import CommandError
 from hubfleet.fleet import service_container
@@ -49,7 +50,7 @@ def bystanders(local: LocalBackend) -> Iterator[dict[str, str]]:
         yield {instance_id: str(container.id) for instance_id, container in made.items()}
     finally:
         for container in made.values():
-            container.remove(force=True)
+            engine.remove_container(str(container.id))
 
 
 def status(local: LocalBackend, path: str, authorization: str | None, method: str = "POST") -> int:
@@ -224,3 +225,9 @@ def test_ensure_makes_it_anew_only_when_something_has_changed(local: LocalBacken
     finally:
         service_container.remove(deployment)
         local.start()
+
+
+def test_a_machine_that_two_remove_at_once_is_gone_for_both(bystanders: dict[str, str]) -> None:
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(engine.remove_container, [bystanders[HUB]] * 4))
+    assert docker.client().containers.list(all=True, filters={"id": bystanders[HUB]}) == []
