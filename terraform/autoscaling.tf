@@ -50,11 +50,12 @@ resource "aws_autoscaling_group" "workers" {
   }
 
   # Hooks stand in the group and not beside it: the first machine must meet them already.
-  # A machine counts when it has joined; one that has not in ten minutes never will, and is replaced.
+  # A machine counts when it has joined. Its own seed and bootstrap give up after 4 and 15 minutes and
+  # say so; one that is silent for longer is replaced.
   initial_lifecycle_hook {
     name                 = local.launch_hook
     lifecycle_transition = "autoscaling:EC2_INSTANCE_LAUNCHING"
-    heartbeat_timeout    = 600
+    heartbeat_timeout    = 1200
     default_result       = "ABANDON"
   }
 

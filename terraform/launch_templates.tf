@@ -7,6 +7,7 @@ locals {
       environment      = var.environment
       role             = role
       region           = local.aws.region
+      dns_suffix       = data.aws_partition.this.dns_suffix
       zone             = local.zone
       chef_server_url  = local.chef_url
       bootstrap_client = local.bootstrap_client
