@@ -10,7 +10,7 @@ resource "aws_autoscaling_group" "workers" {
   name                  = local.group_name
   min_size              = local.workers.min
   max_size              = local.workers.max
-  desired_capacity      = local.workers.count
+  desired_capacity      = local.workers.min
   vpc_zone_identifier   = [for subnet in aws_subnet.private : subnet.id]
   protect_from_scale_in = true
   # A replacement ends the machine that it replaces as soon as it is healthy, students or not. The

@@ -39,6 +39,7 @@ data "aws_iam_policy_document" "controller" {
       "sqs:ChangeMessageVisibility",
       "sqs:DeleteMessage",
       "sqs:GetQueueAttributes",
+      "sqs:GetQueueUrl",
       "sqs:ReceiveMessage",
     ]
     resources = [aws_sqs_queue.events.arn]

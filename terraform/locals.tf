@@ -46,16 +46,14 @@ locals {
     external = local.chef.external.bootstrap
   }[local.chef.mode]
 
-  # The machines: what differs between them, and nothing else. `hops`: a container is one hop further
-  # from the metadata service than its machine. The hub's own services need it; on workers there are
-  # students' containers, and on the Chef server none.
+  # The machines: what differs between them, and nothing else.
   all_machines = {
     chef_server = {
-      image = "chef_server", type = local.aws.instances.chef_server, disk_gb = local.aws.disks.root_gb, hops = 1
+      image = "chef_server", type = local.aws.instances.chef_server, disk_gb = local.aws.disks.root_gb
       data  = local.chef.mode == "install" ? local.chef.install.data_dir : local.chef.data_dir
     }
-    hub          = { image = "node", type = local.aws.instances.hub, disk_gb = local.aws.disks.root_gb, hops = 2, data = local.hub_data }
-    swarm_worker = { image = "node", type = local.aws.instances.workers[0], disk_gb = local.aws.disks.worker_gb, hops = 1, data = "" }
+    hub          = { image = "node", type = local.aws.instances.hub, disk_gb = local.aws.disks.root_gb, data = local.hub_data }
+    swarm_worker = { image = "node", type = local.aws.instances.workers[0], disk_gb = local.aws.disks.worker_gb, data = "" }
   }
   machines   = { for role, machine in local.all_machines : role => machine if role != "chef_server" || local.embedded_chef }
   singletons = { for role, machine in local.machines : role => machine if machine.data != "" }
