@@ -1,0 +1,87 @@
+"""Find the programs of the infrastructure tests: OpenTofu or Terraform, and checkov."""
+
+import fcntl
+import hashlib
+import os
+import shlex
+import shutil
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from hubfleet.clients import process
+from hubfleet.image_build import cache_dir
+from hubfleet.state import ROOT
+
+INSTALL_TIMEOUT_S = 600
+
+NONE = (
+    "neither tofu nor terraform is on PATH, and there is no folder of tools: install OpenTofu 1.10 "
+    "or later, or name a folder that has it with HUBFLEET_TOOLS"
+)
+
+
+@dataclass(frozen=True)
+class Tofu:
+    """OpenTofu, or Terraform, and the environment that it runs in."""
+
+    program: Path
+    env: dict[str, str] = field(default_factory=dict)
+
+    def run(
+        self, cwd: Path, *arguments: str, timeout: float = 120, **env: str
+    ) -> process.Completed:
+        """Run a command in a directory of .tf files; what comes of it is for the caller to judge."""
+        quiet = {"TF_IN_AUTOMATION": "1", "TF_INPUT": "0", "CHECKPOINT_DISABLE": "1"}
+        argv = [self.program, *arguments, "-no-color"]
+        merged = {**quiet, **self.env, **env}
+        return process.run(argv, cwd=cwd, env=merged, timeout=timeout, check=False)
+
+
+def find_tofu() -> Tofu | None:
+    """Return OpenTofu from the folder of tools, or what is on PATH; None where there is neither.
+
+    The folder is $HUBFLEET_TOOLS, or `../shared/tools` beside the checkout. Its `unpack DIRECTORY`
+    makes the programs, for use without a network, and prints their environment.
+    """
+    folder = Path(os.environ.get("HUBFLEET_TOOLS") or ROOT.parent / "shared" / "tools")
+    if (folder / "unpack").is_file():
+        return _unpacked(folder)
+    found = shutil.which("tofu") or shutil.which("terraform")
+    return Tofu(Path(found)) if found else None
+
+
+def _unpacked(folder: Path) -> Tofu:
+    key = hashlib.sha256((folder / "SHA256SUMS").read_bytes()).hexdigest()[:16]
+    target = cache_dir() / f"tools-{key}"
+    with _alone(target):
+        done = process.run([folder / "unpack", target], timeout=INSTALL_TIMEOUT_S)
+    words = [word for word in shlex.split(done.stdout) if "=" in word]
+    env = dict(word.split("=", 1) for word in words if not word.startswith("PATH="))
+    return Tofu(target / "bin" / "tofu", env)
+
+
+def checkov() -> Path:
+    """Return checkov, from an environment of its own: it pins what the operator's has newer."""
+    lock = ROOT / "requirements" / "checkov.txt"
+    key = hashlib.sha256(lock.read_bytes() + sys.version.encode()).hexdigest()[:16]
+    target = cache_dir() / f"checkov-{key}"
+    with _alone(target):
+        if not (target / ".complete").exists():
+            process.run([sys.executable, "-m", "venv", "--clear", target], timeout=120)
+            pip = [target / "bin" / "python", "-m", "pip", "install", "--quiet", "--no-input"]
+            flags = ["--disable-pip-version-check", "--no-deps", "--require-hashes"]
+            process.run([*pip, *flags, "-r", lock], timeout=INSTALL_TIMEOUT_S)
+            (target / ".complete").touch()
+    return target / "bin" / "checkov"
+
+
+@contextmanager
+def _alone(target: Path) -> Iterator[None]:
+    """Hold the lock beside `target`: two checks of one user share the cache."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with target.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
