@@ -18,6 +18,9 @@ from hubfleet.tasks.common import task
 PART_TIMEOUT_S = 600
 """Seconds that one part of the check may take; the whole aims at 180."""
 
+INFRASTRUCTURE_TIMEOUT_S = 1500
+"""Seconds for the stack on AWS; half of the usual five minutes is moto's side of apply and destroy."""
+
 KITCHEN_TIMEOUT_S = 1200
 """Seconds for all suites of Test Kitchen, one after the other."""
 
@@ -36,6 +39,7 @@ class Part:
     title: str
     argv: Sequence[str | Path]
     summary: bool = False
+    timeout_s: float = PART_TIMEOUT_S
 
 
 @dataclass(frozen=True)
@@ -63,7 +67,7 @@ def test(console: Console) -> None:
     started = time.monotonic()
     run_parts(console, parts())
     images.build(console)
-    run_parts(console, [image_layers(), chef_drills(), fleets()])
+    run_parts(console, [infrastructure(), image_layers(), chef_drills(), fleets()])
     kitchen(console)
     verify.full_run(console)
     console.say(f"everything passed in {(time.monotonic() - started) / 60:.1f} min")
@@ -95,6 +99,12 @@ def fleets() -> Part:
     """Return the contract of all fleets; the local one makes its own containers."""
     argv = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "tests/fleet"]
     return Part("fleets", argv, True)
+
+
+def infrastructure() -> Part:
+    """Return the tests of the stack on AWS: OpenTofu's and checkov's, and its life against moto."""
+    argv = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "tests/infrastructure"]
+    return Part("infrastructure", argv, True, INFRASTRUCTURE_TIMEOUT_S)
 
 
 def image_layers() -> Part:
@@ -163,7 +173,7 @@ def _specs(pattern: str) -> list[str]:
 def _run_part(part: Part) -> Outcome:
     started = time.monotonic()
     try:
-        done = process.run(part.argv, cwd=ROOT, timeout=PART_TIMEOUT_S, check=False)
+        done = process.run(part.argv, cwd=ROOT, timeout=part.timeout_s, check=False)
         ok, output = done.returncode == 0, f"{done.stdout}{done.stderr}"
     except HubfleetError as error:
         ok, output = False, f"{error.message}\n{getattr(error, 'output', '')}"

@@ -33,7 +33,7 @@ class Tofu:
     def run(
         self, cwd: Path, *arguments: str, timeout: float = 120, **env: str
     ) -> process.Completed:
-        """Run a command in a directory of .tf files; what comes of it is for the caller to judge."""
+        """Run a command in a directory of .tf files; the caller judges what comes of it."""
         quiet = {"TF_IN_AUTOMATION": "1", "TF_INPUT": "0", "CHECKPOINT_DISABLE": "1"}
         argv = [self.program, *arguments, "-no-color"]
         merged = {**quiet, **self.env, **env}
