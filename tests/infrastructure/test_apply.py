@@ -20,7 +20,7 @@ from tests.infrastructure.tools import Tofu
 
 ENVIRONMENT = "staging"
 IMAGE = "ami-0123456789abcdef0"
-STEP_S = 420
+STEP_S = 900
 
 LEAST = 140
 """Things that the stack has; far fewer would mean that a part of it was not applied."""
