@@ -24,10 +24,8 @@ data "aws_iam_policy_document" "controller" {
     actions = [
       "autoscaling:DescribeAutoScalingGroups",
       "autoscaling:DescribeAutoScalingInstances",
-      "autoscaling:DescribeLifecycleHooks",
       "autoscaling:DescribeScalingActivities",
       "ec2:DescribeInstances",
-      "ec2:DescribeInstanceStatus",
     ]
     # reason: Describe actions of EC2 and Auto Scaling cannot be tied to a resource
     resources = ["*"]
@@ -38,17 +36,10 @@ data "aws_iam_policy_document" "controller" {
     actions = [
       "sqs:ChangeMessageVisibility",
       "sqs:DeleteMessage",
-      "sqs:GetQueueAttributes",
       "sqs:GetQueueUrl",
       "sqs:ReceiveMessage",
     ]
     resources = [aws_sqs_queue.events.arn]
-  }
-
-  statement {
-    sid       = "DeadLetters"
-    actions   = ["sqs:GetQueueAttributes"]
-    resources = [aws_sqs_queue.dead.arn]
   }
 }
 

@@ -19,7 +19,7 @@ PART_TIMEOUT_S = 600
 """Seconds that one part of the check may take; the whole aims at 180."""
 
 INFRASTRUCTURE_TIMEOUT_S = 1500
-"""Seconds for the stack on AWS; half of the usual five minutes is moto's side of apply and destroy."""
+"""Seconds for the stack on AWS: five minutes on an idle machine, most of them moto's."""
 
 KITCHEN_TIMEOUT_S = 1200
 """Seconds for all suites of Test Kitchen, one after the other."""

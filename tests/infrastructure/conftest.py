@@ -56,7 +56,7 @@ def moto(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     log = tmp_path_factory.mktemp("moto") / "log"
     program = Path(sys.executable).with_name("moto_server")
     with log.open("w") as sink:
-        argv = [program, "-H", "127.0.0.1", "-p", str(port)]
+        argv = [str(program), "-H", "127.0.0.1", "-p", str(port)]
         server = subprocess.Popen(argv, stdout=sink, stderr=sink)
     address = f"http://127.0.0.1:{port}"
     try:

@@ -24,7 +24,8 @@ def program() -> Path:
 
 
 def scan(program: Path, folder: Path) -> dict[str, Any]:
-    argv = [program, "-d", folder, "--framework", "terraform", "--skip-download", "-o", "json"]
+    flags = ["--framework", "terraform", "--skip-download", "-o", "json"]
+    argv: list[str | Path] = [program, "-d", folder, *flags]
     done = process.run(argv, timeout=300, check=False)
     found: dict[str, Any] = json.loads(done.stdout)
     return found

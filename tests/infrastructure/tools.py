@@ -35,7 +35,7 @@ class Tofu:
     ) -> process.Completed:
         """Run a command in a directory of .tf files; the caller judges what comes of it."""
         quiet = {"TF_IN_AUTOMATION": "1", "TF_INPUT": "0", "CHECKPOINT_DISABLE": "1"}
-        argv = [self.program, *arguments, "-no-color"]
+        argv: list[str | Path] = [self.program, *arguments, "-no-color"]
         merged = {**quiet, **self.env, **env}
         return process.run(argv, cwd=cwd, env=merged, timeout=timeout, check=False)
 
@@ -71,7 +71,14 @@ def checkov() -> Path:
     with _alone(target):
         if not (target / ".complete").exists():
             process.run([sys.executable, "-m", "venv", "--clear", target], timeout=120)
-            pip = [target / "bin" / "python", "-m", "pip", "install", "--quiet", "--no-input"]
+            pip: list[str | Path] = [
+                target / "bin" / "python",
+                "-m",
+                "pip",
+                "install",
+                "--quiet",
+                "--no-input",
+            ]
             flags = ["--disable-pip-version-check", "--no-deps", "--require-hashes"]
             process.run([*pip, *flags, "-r", lock], timeout=INSTALL_TIMEOUT_S)
             (target / ".complete").touch()

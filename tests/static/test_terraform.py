@@ -9,11 +9,17 @@ from typing import Any
 import pytest
 
 from hubfleet import settings
+from hubfleet.fleet.aws_names import DEPLOYMENT_TAG, AwsNames
 from tests.static import terraform_rules as rules
 from tests.static import terraform_rules_data as data_rules
 from tests.static.hcl import Stack, plain
 from tests.static.terraform_flips import FLIPS
 from tests.static.terraform_rules import Rule
+
+CALL = re.compile(
+    r'"((?:describe|set|terminate|complete|record|receive|delete|change|get)_[a-z_]+)"'
+)
+"""An operation of AWS, as boto3 names it."""
 
 RULES = (*rules.RULES, *data_rules.RULES)
 
@@ -66,9 +72,21 @@ def test_a_setting_that_nobody_has_is_noticed() -> None:
 
 
 def test_the_group_and_the_queue_are_where_the_controller_looks(stack: Stack) -> None:
-    assert stack.locals["name"] == "hubfleet-${var.environment}"
-    assert stack.locals["group_name"] == "${local.name}-workers"
-    assert stack.one("aws_sqs_queue", "events").body["name"] == "${local.name}-events"
+    names = AwsNames("${var.environment}")
+    assert stack.locals["name"] == names.stack
+    written = stack.locals["group_name"], stack.one("aws_sqs_queue", "events").body["name"]
+    assert [name.replace("${local.name}", names.stack) for name in written] == [
+        names.group("default"),
+        names.queue,
+    ]
+    assert DEPLOYMENT_TAG in stack.locals["tags"]
+
+
+def test_the_controller_is_allowed_what_it_calls_and_nothing_else(root: Path, stack: Stack) -> None:
+    text = "".join(path.read_text() for path in root.glob("hubfleet/fleet/scaling_aws*.py"))
+    called = {name.title().replace("_", "") for name in CALL.findall(text)}
+    allowed = [action for each in stack.policy("controller") for action in each["actions"]]
+    assert {action.partition(":")[2] for action in allowed} == called
 
 
 def test_user_data_holds_what_the_seed_reads_and_no_secret(root: Path, stack: Stack) -> None:
