@@ -17,6 +17,8 @@ resource "aws_instance" "this" {
   #checkov:skip=CKV2_AWS_41:the role is in the launch template
   for_each  = local.singletons
   subnet_id = each.key == "hub" ? aws_subnet.public[local.zone_names[0]].id : aws_subnet.private[local.zone_names[0]].id
+  # The template gives the same; not said here, Terraform would take them away again.
+  tags = { Name = "${local.name}-${each.key}", "hubfleet.role" = each.key }
 
   launch_template {
     id      = aws_launch_template.machine[each.key].id
