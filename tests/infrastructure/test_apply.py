@@ -14,8 +14,11 @@ import boto3
 import pytest
 
 from hubfleet import settings
+from hubfleet.fleet.aws_names import AwsNames
 from hubfleet.state import ROOT
+from tests.infrastructure.boot import Machine
 from tests.infrastructure.conftest import copy_to
+from tests.infrastructure.machine import INSTANCE, surroundings
 from tests.infrastructure.tools import Tofu
 
 ENVIRONMENT = "staging"
@@ -132,6 +135,66 @@ def test_an_event_reaches_the_queue(run: Run) -> None:
     answer = sqs.receive_message(QueueUrl=stack["queue"], MaxNumberOfMessages=10, WaitTimeSeconds=2)
     bodies = [json.loads(message["Body"]) for message in answer["Messages"]]
     assert [(body["detail-type"], body["detail"]) for body in bodies] == [(kind, detail)]
+
+
+@pytest.fixture
+def worker(run: Run, tmp_path: Path) -> Iterator[Machine]:
+    """Yield a machine that has taken the user-data of a worker."""
+    with surroundings(run.moto) as around:
+        machine = Machine(tmp_path, around)
+        machine.take_user_data(json.loads(run("output", "-json", "user_data"))["swarm_worker"])
+        assert machine.read("calls") == "systemctl start --no-block hubfleet-seed-aws.service\n"
+        yield machine
+
+
+@pytest.fixture
+def secrets(run: Run) -> Iterator[dict[str, str]]:
+    """Keep the secrets of the bootstrap where ./invoke keeps them."""
+    names = json.loads(run("output", "-json", "stack"))["parameters"]
+    ssm = run.client("ssm")
+    for key, name in names.items():
+        ssm.put_parameter(Name=name, Value=f"the {key}\nof this test", Type="SecureString")
+    yield names
+    ssm.delete_parameters(Names=list(names.values()))
+
+
+def test_a_worker_seeds_itself_by_what_terraform_rendered(
+    run: Run, worker: Machine, secrets: dict[str, str]
+) -> None:
+    done = worker.seed()
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert worker.read("var/lib/hubfleet/seed/ca.crt") == "the ca_crt\nof this test\n"
+    assert worker.read("var/lib/hubfleet/seed/bootstrap.pem") == "the key\nof this test\n"
+    assert worker.settings == {
+        "NODE_NAME": INSTANCE,
+        "POLICY_NAME": "swarm_worker",
+        "POLICY_GROUP": ENVIRONMENT,
+        "CHEF_SERVER_URL": json.loads(run("output", "-json", "stack"))["chef_url"],
+        "BOOTSTRAP_CLIENT": "bootstrap",
+    }
+    group = AwsNames(ENVIRONMENT).group("default")
+    assert worker.hooks == [(group, "joined", "CONTINUE")]
+    assert worker.around.unsigned == []
+    assert "of this test" not in done.stdout + done.stderr
+    modes = {path.stat().st_mode & 0o077 for path in worker.root.glob("var/lib/hubfleet/seed/*")}
+    assert modes == {0}
+
+
+def test_a_worker_whose_bootstrap_fails_is_given_up(
+    worker: Machine, secrets: dict[str, str]
+) -> None:
+    assert worker.seed(code=1).returncode == 1
+    assert [result for _, _, result in worker.hooks] == ["ABANDON"]
+
+
+def test_a_worker_without_its_secrets_says_which_and_is_given_up(worker: Machine) -> None:
+    done = worker.seed(deadline_s=3)
+    assert done.returncode == 1
+    line = done.stdout.splitlines()[-1].removeprefix("HUBFLEET-BOOTSTRAP ")
+    said = json.loads(line)
+    assert (said["status"], said["reason"]) == ("failed", "unreachable")
+    assert said["detail"].startswith("parameter /hubfleet/staging/bootstrap/ca_crt: ssm answers")
+    assert [result for _, _, result in worker.hooks] == ["ABANDON"]
 
 
 def test_neither_state_nor_plan_knows_a_secret(run: Run) -> None:
