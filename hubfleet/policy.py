@@ -19,7 +19,14 @@ from hubfleet.clients.chef import Chef
 from hubfleet.console import Console
 from hubfleet.cookbooks import identifier
 from hubfleet.errors import HubfleetError, PreconditionError, UsageError, nearest
-from hubfleet.settings import ROOT, environments, load, policy_attributes, run_list
+from hubfleet.settings import (
+    ROOT,
+    environments,
+    load,
+    named_run_lists,
+    policy_attributes,
+    run_list,
+)
 from hubfleet.settings_schema import Json, render_schema
 from hubfleet.state import Deployment
 
@@ -191,6 +198,8 @@ def _problems(policy: str, root: Path) -> list[str]:
         found.append(f"name: the lock is of policy '{lock.get('name')}'")
     if lock.get("run_list") != run_list(policy, root):
         found.append("run_list: not that of the roles")
+    if lock.get("named_run_lists", {}) != named_run_lists(policy, root):
+        found.append("named_run_lists: not the recipes `image` of its cookbooks")
     for level, wanted in attributes.items():
         key = f"{level}_attributes"
         found += _differences(lock.get(key), wanted, key)

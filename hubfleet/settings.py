@@ -19,6 +19,7 @@ __all__ = [
     "environments",
     "expected_attributes",
     "load",
+    "named_run_lists",
     "policy_attributes",
     "read_hub_view",
     "role_settings",
@@ -46,6 +47,18 @@ def roles(root: Path = ROOT) -> list[str]:
 def run_list(role: str, root: Path = ROOT) -> list[str]:
     """Return the expanded run list of `role`, as a lock holds it (`recipe[x::default]`)."""
     return expand(root, role).run_list
+
+
+def named_run_lists(role: str, root: Path = ROOT) -> dict[str, list[str]]:
+    """Return the named run lists of policy `role`: `image` is what Packer converges, if anything.
+
+    That is, in the order of the run list, the recipe `image` of each cookbook that has one.
+    """
+    cookbooks = dict.fromkeys(
+        item.removeprefix("recipe[").split("::")[0] for item in run_list(role, root)
+    )
+    found = [name for name in cookbooks if (root / f"cookbooks/{name}/recipes/image.rb").is_file()]
+    return {"image": [f"recipe[{name}::image]" for name in found]} if found else {}
 
 
 def load(environment: str, root: Path = ROOT, view: str = VIEW) -> Settings:

@@ -8,7 +8,9 @@ require_relative 'role_documents'
 # - the role's attributes, expanded, become the policy's `default` and `override`;
 # - an environment's go under `default[<environment>]` and `override[<environment>]`, which chef-client
 #   hoists for its own policy group: the group beats the roles' values of the same level, arrays replaced;
-# - image tags come from images/lock.json.
+# - image tags come from images/lock.json;
+# - the named run list `image` holds what Packer converges: the recipes of that name which the cookbooks of
+#   the run list have, in its order.
 #
 # The result depends on the files of this checkout only, and is sorted: the same input gives the same lock.
 module RolePolicy
@@ -18,10 +20,19 @@ module RolePolicy
 
   def apply(policyfile, role, root: ROOT)
     documents = RoleDocuments.new(root)
-    policyfile.run_list(*documents.expand(role).run_list)
+    run_list = documents.expand(role).run_list
+    policyfile.run_list(*run_list)
+    image = image_run_list(run_list, root)
+    policyfile.named_run_list('image', *image) unless image.empty?
     attributes(documents, role).each do |level, values|
       values.each { |key, value| policyfile.public_send(level)[key] = value }
     end
+  end
+
+  def image_run_list(run_list, root)
+    cookbooks = run_list.map { |item| item[/\Arecipe\[([a-z0-9_]+)/, 1] }.uniq
+    cookbooks.select { |name| File.file?(File.join(root, 'cookbooks', name, 'recipes', 'image.rb')) }
+             .map { |name| "recipe[#{name}::image]" }
   end
 
   # {"default" => {...}, "override" => {...}}, as the lock holds them.

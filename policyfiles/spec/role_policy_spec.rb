@@ -6,7 +6,7 @@ require_relative '../lib/role_policy'
 
 # What a Policyfile offers to RolePolicy: chef-cli's DSL, as far as it is used.
 class RecordedPolicyfile
-  attr_reader :default, :override, :recorded_run_list
+  attr_reader :default, :override, :recorded_run_list, :named
 
   def initialize
     @default = {}
@@ -15,6 +15,10 @@ class RecordedPolicyfile
 
   def run_list(*items)
     @recorded_run_list = items
+  end
+
+  def named_run_list(name, *items)
+    @named = { name => items }
   end
 end
 
@@ -55,6 +59,18 @@ describe RolePolicy do
     expect(applied('hub').recorded_run_list.first).to eq('recipe[node_base::default]')
     expect(policyfile.recorded_run_list).to include('recipe[swarm::manager]')
     expect(policyfile.recorded_run_list.grep(/role/)).to be_empty
+  end
+
+  it 'names what an image of the machine holds: the recipes `image` of its cookbooks' do
+    %w(docker_engine notebook_worker web_tls).each do |cookbook|
+      FileUtils.mkdir_p(path("cookbooks/#{cookbook}/recipes"))
+      File.write(path("cookbooks/#{cookbook}/recipes/image.rb"), '')
+    end
+    expect(applied('swarm_worker').named).to eq('image' => %w(recipe[docker_engine::image] recipe[notebook_worker::image]))
+  end
+
+  it 'names no list where no cookbook has such a recipe' do
+    expect(applied('hub').named).to be_nil
   end
 
   it 'lets the outer role win, value by value' do

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from hubfleet import policy
-from hubfleet.settings import ROOT, policy_attributes, run_list
+from hubfleet.settings import ROOT, named_run_lists, policy_attributes, run_list
 
 
 def test_no_lock_is_stale() -> None:
@@ -16,6 +16,7 @@ def test_no_lock_is_stale() -> None:
 def test_run_list_and_attributes_come_from_the_json(name: str) -> None:
     lock = json.loads((ROOT / f"policyfiles/{name}.lock.json").read_text())
     assert lock["run_list"] == run_list(name)
+    assert lock.get("named_run_lists", {}) == named_run_lists(name)
     assert lock["default_attributes"] == policy_attributes(name)["default"]
     assert lock["override_attributes"] == policy_attributes(name)["override"]
 

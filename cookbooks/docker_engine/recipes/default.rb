@@ -1,22 +1,9 @@
 #
 # The Docker engine of hub and workers.
 #
-package %w(docker.io docker-cli)
-
-engine_registry_trust "registry.#{node['fleet']['zone']}"
-
-engine_config DockerEngine::Config::PATH do
-  settings lazy {
-    {
-      'default-address-pools' => [{ 'base' => node['docker']['address_pool']['base'], 'size' => node['docker']['address_pool']['size'] }],
-      # Swarm mode refuses an engine with live-restore.
-      'live-restore' => false,
-      'log-driver' => 'json-file',
-      'log-opts' => { 'max-file' => node['docker']['log_max_files'].to_s, 'max-size' => node['docker']['log_max_size'] },
-      # What the Swarm's scheduler counts: a student's server takes one. The manager's are never taken,
-      # since servers are placed on workers only.
-      'node-generic-resources' => ["seat=#{node['fleet']['workers']['seats']}"],
-      'no-new-privileges' => node['docker']['no_new_privileges'],
-    }
-  }
+unless Hubfleet::Registry.aws?(node)
+  # ECR's certificate is a public one, and its password that of the machine's role.
+  engine_registry_trust Hubfleet::Registry.of(node)
 end
+
+include_recipe 'docker_engine::image'

@@ -1,4 +1,5 @@
 require_relative '../../../spec/cookbooks_helper'
+require_relative '../../node_base/libraries/registry'
 
 describe 'docker_engine::default' do
   let(:run) { runner_for('swarm_worker').converge('docker_engine::default') }
@@ -20,6 +21,39 @@ describe 'docker_engine::default' do
         'no-new-privileges' => docker['no_new_privileges'],
       }
     )
+  end
+
+  it 'needs no credentials for the registry of the deployment' do
+    expect(run).not_to create_file('/root/.docker/config.json')
+  end
+
+  context 'on AWS' do
+    let(:run) { runner_for('swarm_worker', environment: 'production').converge('docker_engine::default') }
+
+    before do
+      facts = { 'registry' => '000000000000.dkr.ecr.xx-test-1.amazonaws.com/hubfleet-production' }
+      allow(File).to receive(:read).and_call_original
+      allow(File).to receive(:read).with(Hubfleet::Registry::FACTS).and_return(JSON.generate(facts))
+    end
+
+    it "logs in with the machine's role, again and again, and keeps no password" do
+      expect(run).to create_file('/root/.docker/config.json').with(
+        content: %({"credHelpers":{"000000000000.dkr.ecr.xx-test-1.amazonaws.com":"ecr-login"}}\n), mode: '0600'
+      )
+      expect(run).to install_package('amazon-ecr-credential-helper')
+    end
+
+    it "does not take the deployment's authority for ECR's" do
+      expect(run.find_resource(:engine_registry_trust, 'registry.hubfleet.internal')).to be_nil
+    end
+  end
+end
+
+describe 'docker_engine::image' do
+  # No secret, no authority, no peer: there is none where an image is made.
+  it 'holds the packages and the configuration, and nothing else' do
+    run = runner_for('swarm_worker').converge('docker_engine::image')
+    expect(run.resource_collection.map(&:declared_type)).to eq(%i(package engine_config))
   end
 end
 

@@ -1,7 +1,7 @@
 #
 # The registry, and its two doors: anybody reads on 443, the publisher writes on the push port.
 #
-package 'docker-registry'
+include_recipe 'image_registry::image'
 
 image_registry_service 'docker-registry' do
   port node['registry']['port']

@@ -3,9 +3,7 @@
 #
 zone = node['fleet']['zone']
 hub = node['hub']
-images = %w(hub notebook).to_h do |name|
-  [name, "registry.#{zone}/#{node['images'][name]['repository']}:#{node['images'][name]['tag']}"]
-end
+images = %w(hub notebook).to_h { |name| [name, Hubfleet::Registry.reference(node, name)] }
 hub_secrets = JupyterhubStack.secrets_for(hub['authenticator'])
 fleet_secrets = JupyterhubStack::FLEET_SECRETS.fetch(node['fleet']['backend'])
 secrets = hub_secrets | fleet_secrets

@@ -1,5 +1,6 @@
 require 'yaml'
 require_relative '../../../spec/cookbooks_helper'
+require_relative '../../node_base/libraries/registry'
 require_relative '../../node_base/libraries/secrets'
 
 describe 'jupyterhub::default' do
@@ -106,7 +107,13 @@ describe 'jupyterhub::default' do
   it 'runs the controller on the network of the node, with its own secrets' do
     expect(services['fleet']['networks']).to eq(%w(host))
     expect(services['fleet']['secrets'].map { |item| item['source'] }).to eq(%w(fleet_api_token fleet_key fleet_token))
+  end
+
+  it 'takes images from ECR on AWS, and has no secret of a local fleet there' do
+    registry = '000000000000.dkr.ecr.xx-test-1.amazonaws.com/hubfleet-production'
+    allow(Hubfleet::Registry).to receive(:of).and_return(registry)
     aws = stack_of(converged { |node| node.default['fleet']['backend'] = 'aws' })['services']
+    expect(aws['hub']['image']).to start_with("#{registry}/hubfleet/hub:aaaaaaaaaaaa")
     expect(aws['fleet']['secrets'].map { |item| item['source'] }).to eq(%w(fleet_api_token fleet_key))
   end
 

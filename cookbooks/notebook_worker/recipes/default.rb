@@ -1,16 +1,17 @@
 #
 # What a worker needs before students come: the image, and the proof that it runs here.
 #
-notebook = "registry.#{node['fleet']['zone']}/#{node['images']['notebook']['repository']}:#{node['images']['notebook']['tag']}"
+notebook = Hubfleet::Registry.reference(node, 'notebook')
 
 birth_phase 'pulling' do
   action :stamp
 end
 
-engine_image notebook do
-  # Three times the budget of the image: compressed layers, unpacked layers, room for the containers.
-  min_free_mb 2100
-  action %i(pull prune)
+include_recipe 'notebook_worker::image'
+
+engine_image "older than #{notebook}" do
+  reference notebook
+  action :prune
 end
 
 notebook_probe notebook do

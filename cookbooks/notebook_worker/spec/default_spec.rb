@@ -10,7 +10,7 @@ describe 'notebook_worker::default' do
 
   it 'pulls the image of the policy and removes older ones' do
     expect(run).to pull_engine_image(reference)
-    expect(run).to prune_engine_image(reference)
+    expect(run).to prune_engine_image("older than #{reference}").with(reference: reference)
   end
 
   it 'tries it as a student would run it' do

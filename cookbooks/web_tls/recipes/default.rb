@@ -3,9 +3,7 @@
 #
 raise "tls.source '#{node['tls']['source']}' is not supported: use 'deployment_ca'" unless node['tls']['source'] == 'deployment_ca'
 
-package 'nginx-light'
-
-web_tls_nginx 'nginx'
+include_recipe 'web_tls::image'
 
 web_tls_certificate 'server' do
   directory node['tls']['directory']

@@ -1,0 +1,4 @@
+#
+# What a machine image holds of the registry: its package.
+#
+package 'docker-registry'
