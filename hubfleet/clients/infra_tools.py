@@ -1,0 +1,83 @@
+"""OpenTofu (or Terraform) and Packer: where they are on this machine, and running them.
+
+Programs on the PATH come first. Where they are missing, a folder with them as compressed files and
+a script `unpack` may stand in: $HUBFLEET_TOOLS, or `../shared/tools` beside the checkout.
+"""
+
+import hashlib
+import os
+import re
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from hubfleet.clients import process
+from hubfleet.errors import PreconditionError
+from hubfleet.settings import ROOT
+
+UNPACK_TIMEOUT_S = 300
+"""Seconds that unpacking may take; half a minute where the disk is slow."""
+
+RUN_TIMEOUT_S = 3600
+"""Seconds that one run may take; making images is the longest."""
+
+TOFU = ("tofu", "terraform")
+PACKER = ("packer",)
+
+
+@dataclass(frozen=True)
+class Tool:
+    """A program, and what its environment needs."""
+
+    path: str
+    env: Mapping[str, str] = field(default_factory=dict)
+
+    def run(
+        self,
+        argv: Sequence[str | Path],
+        *,
+        cwd: Path,
+        env: Mapping[str, str] | None = None,
+        check: bool = True,
+        log: Path | None = None,
+    ) -> process.Completed:
+        """Run it in `cwd`; raises CommandError as process.run does."""
+        return process.run(
+            [self.path, *argv],
+            cwd=cwd,
+            env={**self.env, **(env or {})},
+            check=check,
+            log=log,
+            timeout=RUN_TIMEOUT_S,
+        )
+
+
+def find(names: Sequence[str], cache: Path, root: Path = ROOT) -> Tool | None:
+    """Return the first of `names` that is here, or None; the folder is unpacked into `cache`."""
+    for name in names:
+        if path := shutil.which(name):
+            return Tool(path)
+    folder = Path(os.environ.get("HUBFLEET_TOOLS") or root.parent / "shared" / "tools")
+    if not (folder / "unpack").is_file() or not any((folder / f"{n}.xz").is_file() for n in names):
+        return None
+    listed = (folder / "SHA256SUMS").read_bytes()
+    target = cache / f"tools-{hashlib.sha256(listed).hexdigest()[:12]}"
+    said = process.run([folder / "unpack", target], timeout=UNPACK_TIMEOUT_S).stdout
+    env = dict(re.findall(r'(\w+)=("[^"]*"|\S+)', said.replace("export ", "")))
+    env = {key: value.strip('"') for key, value in env.items() if key != "PATH"}
+    found = next(
+        (target / "bin" / name for name in names if (target / "bin" / name).is_file()), None
+    )
+    return Tool(str(found), env) if found else None
+
+
+def require(names: Sequence[str], cache: Path, root: Path = ROOT) -> Tool:
+    """Return the first of `names` that is here; raise PreconditionError where none is."""
+    tool = find(names, cache, root)
+    if tool is None:
+        raise PreconditionError(
+            f"{' or '.join(names)} is not installed",
+            f"install {names[0]} as its maker says, and put it on your PATH",
+        )
+    return tool
