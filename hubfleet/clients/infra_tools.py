@@ -4,9 +4,10 @@ Programs on the PATH come first. Where they are missing, a folder with them as c
 a script `unpack` may stand in: $HUBFLEET_TOOLS, or `../shared/tools` beside the checkout.
 """
 
+import fcntl
 import hashlib
 import os
-import re
+import shlex
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -62,10 +63,13 @@ def find(names: Sequence[str], cache: Path, root: Path = ROOT) -> Tool | None:
     if not (folder / "unpack").is_file() or not any((folder / f"{n}.xz").is_file() for n in names):
         return None
     listed = (folder / "SHA256SUMS").read_bytes()
-    target = cache / f"tools-{hashlib.sha256(listed).hexdigest()[:12]}"
-    said = process.run([folder / "unpack", target], timeout=UNPACK_TIMEOUT_S).stdout
-    env = dict(re.findall(r'(\w+)=("[^"]*"|\S+)', said.replace("export ", "")))
-    env = {key: value.strip('"') for key, value in env.items() if key != "PATH"}
+    target = cache / f"tools-{hashlib.sha256(listed).hexdigest()[:16]}"
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with target.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        said = process.run([folder / "unpack", target], timeout=UNPACK_TIMEOUT_S).stdout
+    pairs = [word.split("=", 1) for word in shlex.split(said) if "=" in word]
+    env = {name: value for name, value in pairs if name != "PATH"}
     found = next(
         (target / "bin" / name for name in names if (target / "bin" / name).is_file()), None
     )

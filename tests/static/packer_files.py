@@ -8,6 +8,8 @@ from typing import Any
 
 import hcl2
 
+from tests.static.hcl import plain
+
 
 @dataclass(frozen=True)
 class Packer:
@@ -54,18 +56,3 @@ class Packer:
 @cache
 def _parsed(text: str) -> dict[str, list[Any]]:
     return dict(plain(hcl2.loads(text)))
-
-
-def plain(value: Any) -> Any:
-    """Return what python-hcl2 8 returned without quotes, comments and marks of its own."""
-    if isinstance(value, dict):
-        return {
-            plain(key): plain(each)
-            for key, each in value.items()
-            if key not in {"__comments__", "__inline_comments__", "__is_block__"}
-        }
-    if isinstance(value, list):
-        return [plain(each) for each in value]
-    if isinstance(value, str) and len(value) > 1 and value[0] == value[-1] == '"':
-        return value[1:-1].replace('\\"', '"')
-    return value
