@@ -25,6 +25,11 @@ resource "aws_instance" "this" {
     version = aws_launch_template.machine[each.key].latest_version
   }
 
+  lifecycle {
+    # The template's, of which the provider keeps a hash and then plans the hash of that hash.
+    ignore_changes = [user_data]
+  }
+
   # Without its powers and its way out a machine's first steps would fail, and be tried again only for a while.
   depends_on = [
     aws_iam_role_policy.common,
