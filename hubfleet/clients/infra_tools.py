@@ -1,7 +1,8 @@
 """OpenTofu (or Terraform) and Packer: where they are on this machine, and running them.
 
-Programs on the PATH come first. Where they are missing, a folder with them as compressed files and
-a script `unpack` may stand in: $HUBFLEET_TOOLS, or `../shared/tools` beside the checkout.
+A folder with them as compressed files and a script `unpack` comes first: $HUBFLEET_TOOLS, or
+`../shared/tools` beside the checkout. It has the plug-ins, too, and so works without a network;
+without such a folder the programs on the PATH are taken.
 """
 
 import fcntl
@@ -42,26 +43,31 @@ class Tool:
         env: Mapping[str, str] | None = None,
         check: bool = True,
         log: Path | None = None,
+        timeout: float = RUN_TIMEOUT_S,
     ) -> process.Completed:
-        """Run it in `cwd`; raises CommandError as process.run does."""
+        """Run it in `cwd`, for `timeout` seconds at most; errors are those of process.run."""
         return process.run(
             [self.path, *argv],
             cwd=cwd,
             env={**self.env, **(env or {})},
             check=check,
             log=log,
-            timeout=RUN_TIMEOUT_S,
+            timeout=timeout,
         )
 
 
 def find(names: Sequence[str], cache: Path, root: Path = ROOT) -> Tool | None:
     """Return the first of `names` that is here, or None; the folder is unpacked into `cache`."""
-    for name in names:
-        if path := shutil.which(name):
-            return Tool(path)
     folder = Path(os.environ.get("HUBFLEET_TOOLS") or root.parent / "shared" / "tools")
-    if not (folder / "unpack").is_file() or not any((folder / f"{n}.xz").is_file() for n in names):
-        return None
+    if (folder / "unpack").is_file():
+        for name in names:
+            if (folder / f"{name}.xz").is_file():
+                return _unpacked(folder, name, cache)
+    found = (path for name in names if (path := shutil.which(name)))
+    return next((Tool(path) for path in found), None)
+
+
+def _unpacked(folder: Path, name: str, cache: Path) -> Tool:
     listed = (folder / "SHA256SUMS").read_bytes()
     target = cache / f"tools-{hashlib.sha256(listed).hexdigest()[:16]}"
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -69,11 +75,8 @@ def find(names: Sequence[str], cache: Path, root: Path = ROOT) -> Tool | None:
         fcntl.flock(lock, fcntl.LOCK_EX)
         said = process.run([folder / "unpack", target], timeout=UNPACK_TIMEOUT_S).stdout
     pairs = [word.split("=", 1) for word in shlex.split(said) if "=" in word]
-    env = {name: value for name, value in pairs if name != "PATH"}
-    found = next(
-        (target / "bin" / name for name in names if (target / "bin" / name).is_file()), None
-    )
-    return Tool(str(found), env) if found else None
+    env = {key: value for key, value in pairs if key != "PATH"}
+    return Tool(str(target / "bin" / name), env)
 
 
 def require(names: Sequence[str], cache: Path, root: Path = ROOT) -> Tool:

@@ -2,16 +2,13 @@
 
 import fcntl
 import hashlib
-import os
-import shlex
-import shutil
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
-from hubfleet.clients import process
+from hubfleet.clients import infra_tools, process
 from hubfleet.image_build import cache_dir
 from hubfleet.state import ROOT
 
@@ -25,42 +22,23 @@ NONE = (
 
 @dataclass(frozen=True)
 class Tofu:
-    """OpenTofu, or Terraform, and the environment that it runs in."""
+    """OpenTofu, or Terraform, as a test runs it."""
 
-    program: Path
-    env: dict[str, str] = field(default_factory=dict)
+    tool: infra_tools.Tool
 
     def run(
         self, cwd: Path, *arguments: str, timeout: float = 120, **env: str
     ) -> process.Completed:
         """Run a command in a directory of .tf files; the caller judges what comes of it."""
         quiet = {"TF_IN_AUTOMATION": "1", "TF_INPUT": "0", "CHECKPOINT_DISABLE": "1"}
-        argv: list[str | Path] = [self.program, *arguments, "-no-color"]
-        merged = {**quiet, **self.env, **env}
-        return process.run(argv, cwd=cwd, env=merged, timeout=timeout, check=False)
+        argv = [*arguments, "-no-color"]
+        return self.tool.run(argv, cwd=cwd, env=quiet | env, check=False, timeout=timeout)
 
 
 def find_tofu() -> Tofu | None:
-    """Return OpenTofu from the folder of tools, or what is on PATH; None where there is neither.
-
-    The folder is $HUBFLEET_TOOLS, or `../shared/tools` beside the checkout. Its `unpack DIRECTORY`
-    makes the programs, for use without a network, and prints their environment.
-    """
-    folder = Path(os.environ.get("HUBFLEET_TOOLS") or ROOT.parent / "shared" / "tools")
-    if (folder / "unpack").is_file():
-        return _unpacked(folder)
-    found = shutil.which("tofu") or shutil.which("terraform")
-    return Tofu(Path(found)) if found else None
-
-
-def _unpacked(folder: Path) -> Tofu:
-    key = hashlib.sha256((folder / "SHA256SUMS").read_bytes()).hexdigest()[:16]
-    target = cache_dir() / f"tools-{key}"
-    with _alone(target):
-        done = process.run([folder / "unpack", target], timeout=INSTALL_TIMEOUT_S)
-    words = [word for word in shlex.split(done.stdout) if "=" in word]
-    env = dict(word.split("=", 1) for word in words if not word.startswith("PATH="))
-    return Tofu(target / "bin" / "tofu", env)
+    """Return OpenTofu or Terraform, or None where there is neither."""
+    found = infra_tools.find(infra_tools.TOFU, cache_dir())
+    return Tofu(found) if found else None
 
 
 def checkov() -> Path:
