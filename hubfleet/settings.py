@@ -11,6 +11,7 @@ from hubfleet.errors import SettingsError
 from hubfleet.settings_documents import expand, merge, names, read_environment
 from hubfleet.settings_model import HubView, Settings, parse, read_hub_view
 from hubfleet.settings_schema import Json
+from hubfleet.settings_types import ONE_PASSWORD
 
 __all__ = [
     "ROOT",
@@ -70,9 +71,9 @@ def load(environment: str, root: Path = ROOT, view: str = VIEW) -> Settings:
     for role in sorted(roles(root), key=lambda name: (name != view, name)):
         merged = merge(role_settings(role, environment, root), merged)
     settings = parse(Settings, merged, f"environment {environment}")
-    if settings.hub.authenticator == "dummy" and environment != "local":
+    if settings.hub.authenticator == "dummy" and environment not in ONE_PASSWORD:
         where = f"environments/{environment}.json: hub.authenticator"
-        raise SettingsError(f"{where}: dummy is only for the environment local")
+        raise SettingsError(f"{where}: dummy is only for {' and '.join(ONE_PASSWORD)}")
     return settings
 
 

@@ -216,7 +216,7 @@ class Hub(Section):
     """JupyterHub."""
 
     authenticator: Literal["dummy", "native", "github", "oidc"] = Field(
-        description="dummy: one password for all, only in the environment local."
+        description="dummy: one password for all, only in the environments local and class."
     )
     admin_users: tuple[str, ...] = Field(description="Users with administration rights.")
     allowed_users: tuple[str, ...] = Field(
@@ -258,6 +258,9 @@ class Notebook(Section):
     egress: Literal["internet", "none"] = Field(description="What a server may reach outside.")
     uid: Annotated[int, Field(ge=1000)] = Field(description="User and group id in the container.")
     default_url: AbsolutePath = Field(description="Page that opens first.")
+    light_servers: bool = Field(
+        description="Who asks for a light server gets one without notebooks (bench.class)."
+    )
 
     @model_validator(mode="after")
     def _limits(self) -> Self:

@@ -6,6 +6,9 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
+ONE_PASSWORD = ("local", "class")
+"""Environments in which all users may share one password: those of a machine of one's own."""
+
 
 def cidr(value: str) -> str:
     """Check an IPv4 network without host bits."""

@@ -1,7 +1,8 @@
 """A class on a running deployment: students arrive, workers come, two are lost, all leave.
 
-Every student has a real server and a kernel that knows a word, so that a killed one cannot pass for
-alive. Nothing is simulated: the controller decides, the local fleet's own faults take workers away.
+Some have a kernel that knows a word, so that a killed one cannot pass for alive; the crowd, where
+the deployment lets it in, has light servers that know what they were called at their start. Nothing
+is simulated: the controller decides, the local fleet's own faults take workers away.
 """
 
 import asyncio
@@ -13,21 +14,27 @@ from dataclasses import dataclass, field
 
 from hubfleet import consistency, swarm_listings
 from hubfleet.bench.class_journal import Act, Journal, killed_by_scale_in
-from hubfleet.bench.class_people import Pupil, check_all
+from hubfleet.bench.class_people import LightPupil, Pupil, check_all
 from hubfleet.bench.report import Figure, percentile
 from hubfleet.bench.stock import run_on
 from hubfleet.clients.hub_service import HubService
 from hubfleet.consistency import Look
 from hubfleet.console import Console
-from hubfleet.errors import CommandError
+from hubfleet.errors import CommandError, UsageError
 from hubfleet.fleet.base import Fleet, Role
 from hubfleet.fleet.faults import connect
-from hubfleet.settings import load
+from hubfleet.settings import Settings, load
 from hubfleet.state import Deployment
 from hubfleet.status import fleet_of
 from hubfleet.students import student
 
-STUDENTS = 12
+STUDENTS = 120
+REAL = 12
+"""Students with notebooks; without light servers nobody else comes."""
+
+ARRIVALS_PER_S = 4.0
+"""A hundred and twenty who come within half a minute are what a class is at ten o'clock."""
+
 STAY = 2
 """Students who stay on when the class has ended: scale-in must go around them."""
 
@@ -56,16 +63,18 @@ class Record:
 
 
 class Drill:
-    """One class of `count` students."""
+    """One class: `real` students with notebooks and `light` ones without, mixed."""
 
-    def __init__(self, deployment: Deployment, console: Console, count: int) -> None:
+    def __init__(self, deployment: Deployment, console: Console, real: int, light: int = 0) -> None:
         self.deployment, self.console = deployment, console
         self.fleet: Fleet = fleet_of(deployment)
         self.settings = load(deployment.environment, deployment.root)
         self.machine = consistency.running_hub(deployment, self.fleet.list())
         run = secrets.token_hex(3)
-        names = [f"class-{run}-{number + 1}" for number in range(count)]
-        self.pupils = [Pupil(student(deployment, name)) for name in names]
+        self.pupils = [
+            kind(student(deployment, f"class-{run}-{number + 1}"))
+            for number, kind in enumerate(mixed(real, light))
+        ]
         self.record = Record(time.time())
 
     @property
@@ -93,7 +102,8 @@ class Drill:
             self.record.journal = await asyncio.to_thread(self._journal)
 
     async def _arrive(self) -> None:
-        await asyncio.wait_for(asyncio.gather(*(p.arrive() for p in self.pupils)), ARRIVE_S)
+        arrivals = (p.arrive(number / ARRIVALS_PER_S) for number, p in enumerate(self.pupils))
+        await asyncio.wait_for(asyncio.gather(*arrivals), ARRIVE_S)
         self.record.needs += [pupil.clicked_at for pupil in self.pupils if pupil.clicked_at]
         self._note(f"all in, on {len(self._where())} workers")
         if problems := [p.problem for p in self.pupils if p.problem]:
@@ -136,7 +146,8 @@ class Drill:
     async def _end_class(self) -> None:
         """Stop all servers but few, and wait until the fleet is as small as it may be."""
         untouched = [p for p in self.pupils if p.node not in self.record.touched]
-        staying = untouched[-STAY:]
+        # Those with a kernel have the most to lose.
+        staying = sorted(untouched, key=lambda p: isinstance(p, LightPupil))[:STAY]
         await self._leave([p for p in self.pupils if p not in staying])
         await self._shrink()
         await check_all(staying)
@@ -194,9 +205,43 @@ class Drill:
             await asyncio.sleep(POLL_S)
 
 
-def bench(deployment: Deployment, console: Console, count: int) -> list[Figure]:
-    """Hold a class, print what happened, and return the figures."""
-    drill = Drill(deployment, console, count)
+def mixed(real: int, light: int) -> list[type[Pupil]]:
+    """Return the students' kinds in the order in which they come, the real ones spread evenly."""
+    total = real + light
+    return [
+        Pupil if (number + 1) * real // total > number * real // total else LightPupil
+        for number in range(total)
+    ]
+
+
+def crowd(settings: Settings, students: int | None, real: int | None) -> tuple[int, int]:
+    """Return how many students with notebooks, and how many light ones, come.
+
+    Raises UsageError where they cannot all have a seat, or where there are no light servers.
+    """
+    light = settings.notebook.light_servers
+    wanted = students or (STUDENTS if light else REAL)
+    notebooks = min(wanted, real or (REAL if light else wanted))
+    workers = settings.fleet.workers
+    if wanted > workers.max * workers.seats:
+        raise UsageError(
+            f"{wanted} students do not fit into {workers.max} workers of {workers.seats} seats",
+            f"take --students {workers.max * workers.seats}, or a deployment with more seats",
+        )
+    if notebooks < wanted and not light:
+        raise UsageError(
+            "this deployment has no light servers (notebook.light_servers)",
+            "deploy one that has: ./invoke deploy --env class --name class",
+        )
+    return notebooks, wanted - notebooks
+
+
+def bench(
+    deployment: Deployment, console: Console, students: int | None, real: int | None
+) -> list[Figure]:
+    """Hold a class, and return the figures; raises UsageError as `crowd` does."""
+    settings = load(deployment.environment, deployment.root)
+    drill = Drill(deployment, console, *crowd(settings, students, real))
     asyncio.run(drill.play())
     show(console, drill.pupils, drill.record)
     return figures(drill.pupils, drill.record)

@@ -167,18 +167,25 @@ class Student:
     def _api(self) -> str:
         return f"/hub/api/users/{quote(self.name, safe='@~')}"
 
-    async def start(self) -> Start:
-        """Start the server and wait until its page answers. Raises HubError with the reason."""
+    async def start(self, **options: str) -> Start:
+        """Start the server, with what is asked of it, and wait until its page answers.
+
+        Raises HubError with the reason where it does not start.
+        """
         began = time.monotonic()
         start = Start()
-        status, body = await self.request("POST", f"{self._api}/server")
+        status, body = await self.request("POST", f"{self._api}/server", json=options)
         if status not in {201, 202}:
             raise HubError(f"the server of {self.name} did not start: {_reason(body)}")
         if status == 202:
             await self._follow(start, began)
-        await self._must("GET", f"{self.path}/api/status")
+        await self.ask_status()
         start.seconds = time.monotonic() - began
         return start
+
+    async def ask_status(self) -> Any:
+        """Return what the server says of itself. Raises HubError where it does not answer."""
+        return await self._must("GET", f"{self.path}/api/status")
 
     async def _follow(self, start: Start, began: float) -> None:
         target = f"{self.url}{self._api}/server/progress"

@@ -7,6 +7,7 @@ from hubfleet.errors import SettingsError
 from hubfleet.hub.authenticators import authenticator
 from hubfleet.hub.names import USERNAME_PATTERN
 from hubfleet.settings_model import HubView
+from hubfleet.settings_types import ONE_PASSWORD
 
 
 def authenticate(c: Any, environment: str, settings: HubView, secrets: Path) -> None:
@@ -15,8 +16,8 @@ def authenticate(c: Any, environment: str, settings: HubView, secrets: Path) -> 
     Raises SettingsError for the one-password authenticator outside the environment local.
     """
     hub = settings.hub
-    if hub.authenticator == "dummy" and environment != "local":
-        raise SettingsError("hub.authenticator dummy is only for the environment local")
+    if hub.authenticator == "dummy" and environment not in ONE_PASSWORD:
+        raise SettingsError(f"hub.authenticator dummy is only for {' and '.join(ONE_PASSWORD)}")
     c.Authenticator.username_pattern = USERNAME_PATTERN + r"\Z"
     c.Authenticator.admin_users = set(hub.admin_users)
     c.Authenticator.allowed_users = set(hub.allowed_users)

@@ -1,5 +1,6 @@
 """The Swarm service of a student's server, as the engine's API wants it. Pure."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +14,10 @@ NETWORK = "notebooks"
 
 _NANO = 1_000_000_000
 _MIB = 1 << 20
+
+
+LIGHT = ["hubfleet-light-server"]
+"""A server without notebooks, in the notebook image: a few MiB, for a crowd in a drill."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +40,15 @@ class Order:
 def labels(order: Order) -> dict[str, str]:
     """Return the labels by which a server's service is found again."""
     return {"hubfleet.user": order.user, "hubfleet.server": order.server}
+
+
+def command(options: Mapping[str, Any], usual: list[str], settings: HubView) -> list[str]:
+    """Return what a server runs, by what its student asked for.
+
+    There is no more to ask for than less: a light server, and that only where the settings have it.
+    """
+    light = settings.notebook.light_servers and options.get("kind") == "light"
+    return LIGHT if light else usual
 
 
 def task_template(order: Order, settings: HubView) -> dict[str, Any]:

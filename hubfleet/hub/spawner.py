@@ -113,7 +113,7 @@ class FleetSpawner(SwarmSpawner):
             user=self.user.name,
             server=self.name,
             image=self.image,
-            command=await self.get_command(),
+            command=service.command(self.user_options, await self.get_command(), self.settings),
             environment=self.get_env(),
             home=str(await self._home()),
             alias=self._alias,

@@ -108,13 +108,17 @@ def autoscaler(
 
 @task(
     name="class",
-    help={"students": "How many come (default 12); at most as many as the fleet has seats."},
+    help={
+        "students": "How many come (default 120, or 12 where there are no light servers).",
+        "real": "How many of them have notebooks and a kernel (default 12).",
+    },
 )
 def class_(
     console: Console,
     env: str | None = None,
     name: str | None = None,
     students: str | None = None,
+    real: str | None = None,
     yes: bool = False,
     json: bool = False,
 ) -> None:
@@ -123,17 +127,21 @@ def class_(
     from hubfleet.bench import report
 
     deployment = Deployment.open(name, env)
-    count = _at_least_one("--students", students, drill.STUDENTS)
+    count, notebooks = _some("--students", students), _some("--real", real)
     if not console.confirm("Two workers are taken away; servers on them move. Do it?", yes):
         raise UsageError("nothing was done")
     with deployment.lock("bench.class"):
-        found = drill.bench(deployment, console, count)
+        found = drill.bench(deployment, console, count, notebooks)
     report.show(console, found)
     report.require_all(found)
 
 
 def _at_least_one(option: str, text: str | None, default: int) -> int:
+    return _some(option, text) or default
+
+
+def _some(option: str, text: str | None) -> int | None:
     number = whole_number(option, text)
     if number == 0:
         raise UsageError(f"{option} takes a number from 1 on")
-    return default if number is None else number
+    return number

@@ -62,7 +62,7 @@ def test_one_password_for_all_only_on_a_laptop(tmp_path: Path) -> None:
     c = configured(tmp_path)
     assert issubclass(c.JupyterHub.authenticator_class, DummyAuthenticator)
     assert c.DummyAuthenticator.password == "login_password-value"
-    with pytest.raises(SettingsError, match="only for the environment local"):
+    with pytest.raises(SettingsError, match="only for local and class"):
         configured(tmp_path, environment="production")
 
 
