@@ -55,6 +55,16 @@ class Lab:
                 await asyncio.gather(*(each.stop() for each in found), return_exceptions=True)
 
 
+LOST_CONNECTION = "Exception ignored in. <(socket.socket|function _SelectorTransport)"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Bear connections that nobody could close in good order: their machine was killed."""
+    ignored = f"ignore:{LOST_CONNECTION}:pytest.PytestUnraisableExceptionWarning"
+    for item in items:
+        item.add_marker(pytest.mark.filterwarnings(ignored))
+
+
 @pytest.fixture(scope="session")
 def lab() -> Lab:
     """The deployment under test."""
