@@ -1,8 +1,9 @@
-"""What moto's Auto Scaling lacks: hooks of terminations, heartbeats, and pools without capacity.
+"""What moto's Auto Scaling lacks: hooks that wait, heartbeats, and pools without capacity.
 
 It behaves as the Auto Scaling user guide tells ("lifecycle hooks", "troubleshoot launch failures"):
 a termination waits in Terminating:Wait until it is completed, until a heartbeat's time-out, or
-until the hook's limit; a group tries on to reach its desired capacity. Time passes at each look.
+until the hook's limit; a launch behind a hook is Pending:Wait until the machine itself answers; a
+group tries on to reach its desired capacity. Time passes at each look.
 """
 
 import time
@@ -29,7 +30,10 @@ from hubfleet.fleet.service import messages
 HOOK = "emptied"
 FEW = "Could not launch Spot Instances. UnfulfillableCapacity - Unable to fulfill capacity"
 
+LAUNCHING = "autoscaling:EC2_INSTANCE_LAUNCHING"
+
 terminate = AutoScalingBackend.terminate_instance
+active = FakeAutoScalingGroup.active_instances
 set_desired = FakeAutoScalingGroup.set_desired_capacity
 describe_groups = AutoScalingBackend.describe_auto_scaling_groups
 describe_instances = AutoScalingBackend.describe_auto_scaling_instances
@@ -52,6 +56,10 @@ class Account:
         self.waits: dict[str, Wait] = {}
         self.dry_until: dict[str, float] = {}
         self.activities: list[dict[str, Any]] = []
+        self.answers: list[tuple[str, str]] = []
+        """Instance and result of each answer to a launch hook."""
+        self.ran_out: set[str] = set()
+        """Instances whose termination nobody completed in time."""
 
     def end(self, backend: AutoScalingBackend, instance_id: str, shrink: bool) -> Any:
         """Begin a termination."""
@@ -70,6 +78,7 @@ class Account:
         now = time.time()
         for instance_id, wait in list(self.waits.items()):
             if now >= min(wait.until, wait.most):
+                self.ran_out.add(instance_id)
                 self.finish(backend, instance_id)
         for name, until in list(self.dry_until.items()):
             if now >= until:
@@ -99,13 +108,38 @@ class Account:
     def launch(self, group: FakeAutoScalingGroup, desired: int | None) -> None:
         """Launch what is missing, if there is capacity."""
         if group.name not in self.dry_until or (desired or 0) <= len(group.active_instances()):
+            before = {state.instance.id for state in group.instance_states}
             set_desired(group, desired)
+            if self.launch_hooks(group):
+                for state in group.instance_states:
+                    if state.instance.id not in before:
+                        state.lifecycle_state = "Pending:Wait"
             return
         group.desired_capacity, now = desired, datetime.now(UTC)
         failed = {"StatusCode": "Failed", "StatusMessage": FEW, "Cause": "a change"}
         what = {"AutoScalingGroupName": group.name, "Description": "Launching a new EC2 instance"}
         when = {"ActivityId": str(uuid.uuid4()), "StartTime": now, "EndTime": now}
         self.activities.insert(0, {**failed, **what, **when})
+
+    def launch_hooks(self, group: FakeAutoScalingGroup) -> set[str]:
+        """Return the names of a group's hooks of launches."""
+        hooks = group.autoscaling_backend.describe_lifecycle_hooks(group.name)
+        return {hook.name for hook in hooks if hook.lifecycle_transition == LAUNCHING}
+
+    def joined(self, response: AutoScalingResponse) -> bool:
+        """Take a machine's answer to its launch hook; say whether it was one."""
+        backend, instance_id = response.autoscaling_backend, response._get_param("InstanceId")
+        for state in describe_instances(backend, [instance_id]):
+            group = state.auto_scaling_group
+            hook = response._get_param("LifecycleHookName")
+            if state.lifecycle_state == "Pending:Wait" and hook in self.launch_hooks(group):
+                result = response._get_param("LifecycleActionResult")
+                self.answers.append((instance_id, result))
+                state.lifecycle_state = "InService"
+                if result != "CONTINUE":
+                    terminate(backend, instance_id, False)
+                return True
+        return False
 
     def forget(self) -> None:
         """Take all faults back; what waits stays with moto's own end."""
@@ -130,8 +164,15 @@ def like_aws(account: Account) -> Iterator[None]:
         return EmptyResult()
 
     def complete(response: AutoScalingResponse) -> EmptyResult:
+        if account.joined(response):
+            return EmptyResult()
         account.finish(response.autoscaling_backend, account.waiting(response).hook.instance_id)
         return EmptyResult()
+
+    def members(group: FakeAutoScalingGroup) -> list[Any]:
+        # Those behind a launch hook fill the desired capacity as well.
+        waiting = [s for s in group.instance_states if s.lifecycle_state == "Pending:Wait"]
+        return [*active(group), *waiting]
 
     def activities(response: AutoScalingResponse) -> ActionResult:
         name = response._get_param("AutoScalingGroupName")
@@ -149,7 +190,10 @@ def like_aws(account: Account) -> Iterator[None]:
             "complete_lifecycle_action": complete,
             "describe_scaling_activities": activities,
         },
-        FakeAutoScalingGroup: {"set_desired_capacity": account.launch},
+        FakeAutoScalingGroup: {
+            "set_desired_capacity": account.launch,
+            "active_instances": members,
+        },
     }
     with ExitStack() as stack:
         for kind, methods in changes.items():
