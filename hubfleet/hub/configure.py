@@ -1,8 +1,10 @@
 """JupyterHub's configuration from the settings that Chef rendered."""
 
+import os
 from pathlib import Path
 from typing import Any
 
+from hubfleet.errors import SettingsError
 from hubfleet.hub.authentication import authenticate
 from hubfleet.hub.line import Line
 from hubfleet.hub.notice import PATH, NoticeHandler
@@ -18,6 +20,9 @@ SECRETS = Path("/run/secrets")
 REPORT = Path("/var/lib/hubfleet/fleet/report.json")
 """What the controller publishes; cookbook jupyterhub mounts its directory."""
 
+IMAGE = "HUBFLEET_NOTEBOOK_IMAGE"
+"""Variable with the reference of the notebook image; only the node knows its registry."""
+
 TEMPLATES = Path(__file__).parent / "templates"
 
 ROUTES_S = 10
@@ -30,12 +35,15 @@ LONGEST_LINE_S = 900
 def configure(c: Any, settings_file: str | Path, secrets: Path = SECRETS) -> None:
     """Set all traits of the hub on `c`, JupyterHub's configuration object.
 
-    Raises SettingsError where the settings file or a secret is wrong; the hub does not start then.
+    Raises SettingsError where the settings file, a secret or the variable IMAGE is wrong; the hub
+    does not start then.
     """
     environment, settings = read_hub_view(Path(settings_file))
+    if not (image := os.environ.get(IMAGE, "")):
+        raise SettingsError(f"{IMAGE} is not set", "it stands in the stack of cookbook jupyterhub")
     _hub(c, settings, secrets)
     _controller(c, secrets)
-    _spawner(c, settings)
+    _spawner(c, settings, image)
     authenticate(c, environment, settings, secrets)
 
 
@@ -78,15 +86,14 @@ def _controller(c: Any, secrets: Path) -> None:
     ]
 
 
-def _spawner(c: Any, settings: HubView) -> None:
-    image = settings.images.notebook
+def _spawner(c: Any, settings: HubView, image: str) -> None:
     c.JupyterHub.spawner_class = FleetSpawner
     c.FleetSpawner.settings = settings
     c.FleetSpawner.placement = Placement(REPORT)
     c.FleetSpawner.report_file = REPORT
     c.FleetSpawner.room = WaitingRoom()
     c.FleetSpawner.line = Line(settings.hub.concurrent_spawn_limit)
-    c.FleetSpawner.image = f"registry.{settings.fleet.zone}/{image.repository}:{image.tag}"
+    c.FleetSpawner.image = image
     c.FleetSpawner.network_name = NETWORK
     # Without a command the spawner would inspect the image, which the hub's engine does not have.
     c.FleetSpawner.cmd = ["jupyterhub-singleuser"]

@@ -50,6 +50,21 @@ def configured(tmp_path: Path, **options: Any) -> Any:
     return c
 
 
+@pytest.fixture(autouse=True)
+def stack(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Set what the stack of cookbook jupyterhub sets."""
+    monkeypatch.setenv("HUBFLEET_NOTEBOOK_IMAGE", ORDER.image)
+
+
+def test_servers_run_the_image_that_the_node_names(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert configured(tmp_path).FleetSpawner.image == ORDER.image
+    monkeypatch.delenv("HUBFLEET_NOTEBOOK_IMAGE")
+    with pytest.raises(SettingsError, match="HUBFLEET_NOTEBOOK_IMAGE is not set"):
+        configure(Config(), render(tmp_path), tmp_path)
+
+
 def test_a_restart_of_the_hub_ends_nobodys_server(tmp_path: Path) -> None:
     c = configured(tmp_path)
     assert c.JupyterHub.cleanup_servers is False

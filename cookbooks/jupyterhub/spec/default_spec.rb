@@ -114,6 +114,7 @@ describe 'jupyterhub::default' do
     allow(Hubfleet::Registry).to receive(:of).and_return(registry)
     aws = stack_of(converged { |node| node.default['fleet']['backend'] = 'aws' })['services']
     expect(aws['hub']['image']).to start_with("#{registry}/hubfleet/hub:aaaaaaaaaaaa")
+    expect(aws['hub']['environment']['HUBFLEET_NOTEBOOK_IMAGE']).to eq("#{registry}/hubfleet/notebook:bbbbbbbbbbbb")
     expect(aws['fleet']['secrets'].map { |item| item['source'] }).to eq(%w(fleet_api_token fleet_key))
   end
 
