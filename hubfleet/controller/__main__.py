@@ -92,7 +92,9 @@ def build(directory: Path, secrets: Path, journal: Journal) -> Loop:
         journal.write("calendar", time.time(), reason=text)
 
     observer = Observer(fleet, swarm, hub, away)
-    reaper = Reaper(fleet, swarm, chef, Sweeper(chef, environment, away), journal.write)
+    reaper = Reaper(
+        fleet, swarm, chef, Sweeper(chef, environment, away), environment, journal.write
+    )
     prior_s = settings.autoscaler.ready.prior_s
     loop = Loop(
         observer,

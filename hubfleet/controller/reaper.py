@@ -65,10 +65,11 @@ class Reaper:
         swarm: SwarmManager,
         chef: ChefSide,
         sweeper: Sweeper,
+        group: str,
         log: Callable[..., None],
     ) -> None:
         self._fleet, self._swarm, self._chef, self._sweeper = fleet, swarm, chef, sweeper
-        self._log = log
+        self._group, self._log = group, log
         self._inbox: queue.SimpleQueue[Message] = queue.SimpleQueue()
         self._noticed: dict[Kind, dict[str, float]] = {Kind.SPOT: {}, Kind.REBALANCE: {}}
         """Workers that only a message told of, and when."""
@@ -234,10 +235,11 @@ class Reaper:
 
     def _forget(self, instance_id: str, now: float) -> None:
         """Delete what the Chef server knows; the client first, so that nothing writes it anew."""
-        keys = {"name": ["name"], "policy": ["policy_name"]}
+        keys = {"group": ["policy_group"], "policy": ["policy_name"]}
         rows = self._chef.search("node", f"name:{instance_id}", keys)
-        if any(row["policy"] != POLICY for row in rows):
-            # A machine of another role has ended, or somebody says so.
+        ours = {"group": self._group, "policy": POLICY}
+        if any(row != ours for row in rows):
+            # A machine of another role, or of another deployment, has ended, or somebody says so.
             self._tell("not_a_worker", now, worker=instance_id)
             return
         self._chef.delete_client(instance_id)

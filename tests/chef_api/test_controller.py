@@ -23,7 +23,7 @@ def chef(target: Target) -> Iterator[Chef]:
     for name in (WORKER, OTHER, STRAY):
         target.operator.create_client(name, key)
     for name, policy in ((WORKER, "swarm_worker"), (OTHER, "hub")):
-        document = {"name": name, "policy_name": policy, "policy_group": "x"}
+        document = {"name": name, "policy_name": policy, "policy_group": "local"}
         target.operator.wire.object("POST", "/nodes", document)
     yield target.as_client("fleet")
     for name in (WORKER, OTHER, STRAY):
@@ -50,7 +50,7 @@ def test_a_worker_is_forgotten_and_another_machine_is_not(chef: Chef) -> None:
 
 def test_a_sweep_finds_the_nodes_of_workers_and_clients_without_a_node(chef: Chef) -> None:
     lab = Lab()
-    sweeper = Sweeper(chef, "x", lambda what, error: pytest.fail(f"{what}: {error}"))
+    sweeper = Sweeper(chef, "local", lambda what, error: pytest.fail(f"{what}: {error}"))
     found: set[str] = set()
     for seconds in (30, 120, 3600):
         lab.turn(seconds)

@@ -274,11 +274,13 @@ class Cluster:
 
 
 class ChefServer:
-    """Nodes with their policies, and clients."""
+    """Nodes with their policies, and clients; another deployment may have some here, too."""
 
     def __init__(self, wire: Wire) -> None:
         self.wire = wire
         self.policies: dict[str, str] = {}
+        self.others: set[str] = set()
+        """Nodes of another policy group."""
         self.keys: set[str] = set()
 
     def converge(self, name: str, policy: str = "swarm_worker") -> None:
@@ -290,10 +292,16 @@ class ChefServer:
         self, index: str, query: str, keys: Mapping[str, Sequence[str]]
     ) -> list[dict[str, Any]]:
         self.wire.ask("chef.search")
-        field_, _, value = query.removeprefix("policy_group:local AND ").partition(":")
-        rows = [{"name": n, "policy": p} for n, p in sorted(self.policies.items())]
-        column = {"policy_name": "policy", "name": "name"}[field_]
-        return [{k: row[k] for k in keys} for row in rows if row[column] == value]
+        wanted = dict(term.split(":") for term in query.split(" AND "))
+        return [
+            {short: row[path[0]] for short, path in keys.items()}
+            for row in (self._row(name) for name in sorted(self.policies))
+            if wanted.items() <= row.items()
+        ]
+
+    def _row(self, name: str) -> dict[str, str]:
+        group = "other" if name in self.others else "local"
+        return {"name": name, "policy_name": self.policies[name], "policy_group": group}
 
     def nodes(self) -> list[str]:
         self.wire.ask("chef.nodes")
@@ -376,7 +384,7 @@ class Lab:
         swarm = cast(SwarmManager, self.cluster)
         self.observer = Observer(self.cloud, swarm, cast(HubService, NoHub()), self._away)
         sweeper = Sweeper(self.chef, "local", self._away)
-        self.reaper = Reaper(self.cloud, swarm, self.chef, sweeper, self._log)
+        self.reaper = Reaper(self.cloud, swarm, self.chef, sweeper, "local", self._log)
 
     def turn(self, seconds: float = 1.0) -> None:
         """Let time pass, and the controller turn once; one that is killed is started again."""

@@ -353,6 +353,17 @@ def test_no_case_whatever_its_origin_touches_the_hub() -> None:
     assert not lab.wire.effects and lab.told("not_a_worker")
 
 
+def test_a_worker_of_another_deployment_on_the_same_chef_server_is_left_alone() -> None:
+    lab, name = Lab(), "i-0000000000000077"
+    lab.chef.keys.add(name)
+    lab.chef.converge(name)
+    lab.chef.others.add(name)
+    lab.cloud.put(state_change(name, lab.now, "terminated"))
+    lab.until(lambda: lab.told("not_a_worker"), 10)
+    assert name in lab.chef.policies
+    assert name in lab.chef.keys
+
+
 @pytest.mark.filterwarnings("error::pytest.PytestUnhandledThreadExceptionWarning")
 def test_messages_are_received_for_ever_though_the_queue_was_away() -> None:
     lab, came, away = Lab(), threading.Event(), threading.Event()
