@@ -15,6 +15,9 @@ DOING = {
     Phase.READY: "it is about to take students",
 }
 
+LOOK_S = 2.0
+"""Between two looks of a start that waits: a hundred of them must not keep the manager busy."""
+
 ROUND_S = 5
 """Estimates are told in steps of so many seconds: a number that runs down promises too much."""
 
