@@ -1,8 +1,9 @@
 """New keys for the Chef clients of a deployment, while nodes converge.
 
 A private key is made where it is used: a node's on the node, those of `operator` and `bootstrap` on
-this machine. The new key is known to the server before the old one is given up, so at no moment is
-there no good key; killed anywhere, the next run completes it.
+this machine, and the controller's among the hub's secrets here. The new key is known to the server
+before the old one is given up, so at no moment is there no good key; killed anywhere, the next run
+completes it.
 """
 
 from collections.abc import Sequence
@@ -43,6 +44,12 @@ class Rotated:
         return [self.instance.id, self.instance.role, self.key or None, self.problem or "ok"]
 
 
+CLIENTS = ("operator", "bootstrap", "fleet")
+
+CONVERGE = {"fleet": (Role.HUB, Role.CHEF_SERVER)}
+"""Who converges with the new key, one after the other; beside the clients here only the server. The
+server comes last: from then on it takes no other."""
+
 COLUMNS = ("node", "role", "new key", "outcome")
 
 
@@ -52,6 +59,7 @@ def words(keys: Sequence[str], instances: Sequence[Instance], ca_steps: Sequence
         "nodes": [f"new key for {i.role} {i.id}, made there" for i in instances],
         "operator": ["new key for operator; the Chef server converges"],
         "bootstrap": ["new key for bootstrap; the Chef server converges"],
+        "fleet": ["new key for the controller; the hub converges, then the Chef server"],
         "ca": [f"certificate authority: {step}; all nodes converge" for step in ca_steps],
     }
     return [line for key in keys for line in lines[key]]
@@ -95,9 +103,9 @@ def as_json(rotated: Sequence[Rotated]) -> list[dict[str, Any]]:
 
 
 def rotate_client(deployment: Deployment, fleet: Fleet, client: str) -> str:
-    """Give `operator` or `bootstrap` a new key; return its name on the server.
+    """Give one of CLIENTS a new key; return its name on the server.
 
-    The embedded server takes both from its secrets whenever it starts, so the new public key goes
+    The embedded server takes theirs from its secrets whenever it starts, so the new public key goes
     there, and its machine converges, before the old key is given up. Raises PreconditionError,
     ChefServerError, ConvergeError or PartialError; the next run then goes on.
     """
@@ -108,7 +116,8 @@ def rotate_client(deployment: Deployment, fleet: Fleet, client: str) -> str:
             "change them with its own tools (knife user key, knife client key)",
         )
     current = _key_file(deployment, client)
-    pending = current.with_name(f"{current.stem}.next.pem")
+    # Beside the operator's key: the hub's secrets travel.
+    pending = deployment.operator_key.with_name(f"{client}.next.pem")
     public = public_pem(ensure_rsa_key(pending))
     name = f"key-{fingerprint(public)[:16]}"
     _add(policy.connect(deployment), client, name, public)
@@ -116,14 +125,19 @@ def rotate_client(deployment: Deployment, fleet: Fleet, client: str) -> str:
     store = SecretStore(deployment.secrets_dir)
     store.write(Role.CHEF_SERVER, f"{client}_public_key", Secret(public))
     pending.replace(current)
-    servers = [i for i in fleet.list() if i.role is Role.CHEF_SERVER]
-    require_all(converge(deployment, fleet, servers))
+    for role in CONVERGE.get(client, (Role.CHEF_SERVER,)):
+        machines = [instance for instance in fleet.list() if instance.role is role]
+        require_all(converge(deployment, fleet, machines))
     _forget_others(policy.connect(deployment), client, public)
     return name
 
 
 def _key_file(deployment: Deployment, client: str) -> Path:
-    files = {"operator": deployment.operator_key, "bootstrap": deployment.bootstrap_key}
+    files = {
+        "operator": deployment.operator_key,
+        "bootstrap": deployment.bootstrap_key,
+        "fleet": SecretStore(deployment.secrets_dir).path(Role.HUB, "fleet_key"),
+    }
     return files[client]
 
 

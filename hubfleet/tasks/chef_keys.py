@@ -6,13 +6,13 @@ from hubfleet.fleet.local import find
 from hubfleet.state import Deployment
 from hubfleet.tasks.common import task
 
-KEYS = ("nodes", "operator", "bootstrap", "ca")
+KEYS = ("nodes", "operator", "bootstrap", "fleet", "ca")
 
 
 @task(
     positional=["key"],
     help={
-        "key": "What gets a new key: nodes, operator, bootstrap, ca, or all.",
+        "key": "What gets a new key: nodes, operator, bootstrap, fleet, ca, or all.",
         "node": "With `nodes`: only this machine, by its id.",
     },
 )
@@ -25,7 +25,7 @@ def rotate(
     json: bool = False,
     dry_run: bool = False,
 ) -> None:
-    """Give nodes, operator, bootstrap and certificate authority new keys; converges go on."""
+    """Give nodes, operator, bootstrap, controller and authority new keys; converges go on."""
     from hubfleet import ca_rotation, rotation
     from hubfleet.settings import load
     from hubfleet.status import fleet_of
@@ -51,7 +51,7 @@ def rotate(
             else:
                 console.table(rotation.COLUMNS, [each.row for each in rotated])
             rotation.require_rotated(rotated)
-        for client in ("operator", "bootstrap"):
+        for client in rotation.CLIENTS:
             if client in chosen:
                 made = rotation.rotate_client(deployment, fleet, client)
                 console.say(f"{client}: new key {made}; the old one is refused")

@@ -18,6 +18,7 @@ from hubfleet.console import Console
 from hubfleet.errors import PreconditionError
 from hubfleet.fleet.base import Instance, Role
 from hubfleet.pki import certificates_in
+from hubfleet.secrets import SecretStore
 from hubfleet.stages import Deploy
 from tests.e2e.conftest import Lab
 
@@ -99,9 +100,14 @@ def test_nodes_change_their_keys_while_they_converge(lab: Lab, stolen: Chef) -> 
     assert converges.failures == []
 
 
-@pytest.mark.parametrize("client", ["operator", "bootstrap"])
+CONTROLLERS_KEY = "docker exec $(docker ps -qf name=hubfleet_fleet) cat /run/secrets/fleet_key"
+
+
+@pytest.mark.parametrize("client", rotation.CLIENTS)
 def test_the_first_clients_change_their_keys(lab: Lab, tmp_path: Path, client: str) -> None:
+    controllers = SecretStore(lab.deployment.secrets_dir).path(Role.HUB, "fleet_key")
     files = {"operator": lab.deployment.operator_key, "bootstrap": lab.deployment.bootstrap_key}
+    files["fleet"] = controllers
     old = tmp_path / "old.pem"
     old.write_bytes(files[client].read_bytes())
     rotation.rotate_client(lab.deployment, lab.fleet, client)
@@ -115,6 +121,7 @@ def test_the_first_clients_change_their_keys(lab: Lab, tmp_path: Path, client: s
     lab.on(server, "systemctl", "restart", "hubfleet-chef-api")
     assert list(policy.connect(lab.deployment).client_keys(client)) == ["default"]
     assert refused(before, "GET", "/nodes") == 401
+    assert lab.on(lab.hub, "sh", "-c", CONTROLLERS_KEY).strip() == controllers.read_text().strip()
 
 
 def test_the_authority_is_replaced_while_nodes_converge(lab: Lab, tmp_path: Path) -> None:
