@@ -4,6 +4,7 @@ Times are POSIX seconds. Every method raises CommandError where the hub refuses 
 """
 
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -61,9 +62,10 @@ class HubService:
         """Return the servers that the hub knows: ready, starting or stopping."""
         # `active` also names those whose server is on its way.
         found: list[Server] = []
-        for page in self._pages("/users", state="active", include_stopped_servers=0):
-            for user in page:
-                found += [_server(user["name"], each) for each in user["servers"].values()]
+        with _odd("/users"):
+            for page in self._pages("/users", state="active", include_stopped_servers=0):
+                for user in page:
+                    found += [_server(user["name"], each) for each in user["servers"].values()]
         return found
 
     def start(self, user: str, prestart: str = "") -> None:
@@ -80,16 +82,18 @@ class HubService:
 
     def groups(self) -> dict[str, list[str]]:
         """Return the members of every group."""
-        return {each["name"]: list(each["users"]) for each in self._call("GET", "/groups")}
+        with _odd("/groups"):
+            return {each["name"]: list(each["users"]) for each in self._call("GET", "/groups")}
 
     def routes(self) -> dict[str, str]:
         """Return where the proxy sends each path."""
         # Without pages the hub leaves out what is beyond its largest one.
-        return {
-            path: str(route["target"])
-            for page in self._pages("/proxy")
-            for path, route in page.items()
-        }
+        with _odd("/proxy"):
+            return {
+                path: str(route["target"])
+                for page in self._pages("/proxy")
+                for path, route in page.items()
+            }
 
     def check_routes(self) -> None:
         """Have the hub give the proxy the routes that it lacks."""
@@ -132,6 +136,15 @@ class HubService:
             return answer.json() if answer.content else None
         except ValueError as error:
             raise CommandError(f"{method} {path}: the hub's answer is no JSON") from error
+
+
+@contextmanager
+def _odd(path: str) -> Iterator[None]:
+    """Turn what an answer in another shape raises into our error: it is no data."""
+    try:
+        yield
+    except (AttributeError, LookupError, TypeError, ValueError) as error:
+        raise CommandError(f"GET {path}: the hub's answer is in an odd shape: {error!r}") from error
 
 
 def _user(name: str) -> str:
