@@ -47,7 +47,8 @@ class NoticeHandler(BaseHandler):
     async def get(self) -> None:
         """Answer the notice of the user's own worker, or null."""
         now = datetime.now(UTC).timestamp()
-        spawner = self.current_user.spawner
+        # A service of the hub, which asks with its token, has no server.
+        spawner = getattr(self.current_user, "spawner", None)
         notice = notice_for(report.read(self._file, now), getattr(spawner, "member", ""))
         answer: dict[str, Any] = {"notice": None}
         if notice is not None:
