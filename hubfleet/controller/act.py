@@ -24,6 +24,9 @@ from hubfleet.controller.observe import Observer
 from hubfleet.errors import HubfleetError
 from hubfleet.fleet.scaling import NoCapacity, ScalingFleet
 
+UNPIN_S = 1.0
+"""So long a turn unpins: a class that has just started must not hold up the next order."""
+
 Outcome = tuple[Action, str]
 """An action, and why it was not carried out; empty where it was."""
 
@@ -60,14 +63,19 @@ class Actor:
     def unpin(self) -> None:
         """Let servers that the scheduler has seen run anywhere from now on.
 
-        One whose worker was full when its turn came waits, and finds another place by this.
+        One whose worker was full when its turn came waits, and finds another place by this: such
+        ones first. The others can wait for the next turn.
         """
         world = self._observer.world
-        seen = {t.service_id for t in world.tasks if t.holds or (t.waits and t.error)}
-        for service in world.services:
-            if service.pinned and service.id in seen:
-                with suppress(HubfleetError):  # changed meanwhile: the next turn does it
-                    self._swarm.unpin(service.id)
+        waits = {t.service_id for t in world.tasks if t.waits and t.error}
+        seen = waits | {t.service_id for t in world.tasks if t.holds}
+        pinned = [s for s in world.services if s.pinned and s.id in seen]
+        until = self._clock() + UNPIN_S
+        for service in sorted(pinned, key=lambda s: s.id not in waits):
+            with suppress(HubfleetError):  # changed meanwhile: the next turn does it
+                self._swarm.unpin(service.id)
+            if self._clock() >= until:
+                return
 
     def _do(self, action: Action) -> None:
         match action:

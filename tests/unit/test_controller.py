@@ -1,5 +1,6 @@
 """What the controller sees, does and publishes, over ports in memory."""
 
+import itertools
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -234,7 +235,25 @@ def test_a_name_is_taken_out_when_the_scheduler_has_seen_it() -> None:
     lab.found["tasks"][1] = task("bob", state="pending", error="no suitable node")
     lab.look()
     lab.actor.unpin()
-    assert lab.done[1:] == ["unpin s-ann", "unpin s-bob"]
+    # Who waits is first: there is a place elsewhere.
+    assert lab.done[1:] == ["unpin s-bob", "unpin s-ann"]
+
+
+def test_a_turn_spends_little_time_with_what_can_wait() -> None:
+    lab = Lab()
+    names = [f"u{number}" for number in range(9)]
+    lab.found["services"] = [SwarmService(f"s-{n}", n, n, NOW, pinned=True) for n in names]
+    lab.found["tasks"] = [task(name, f"m-{ONE}") for name in names]
+    lab.look()
+    clock = itertools.count(NOW, 0.4)
+    Actor(
+        cast(ScalingFleet, lab),
+        cast(SwarmManager, lab),
+        cast(HubService, lab),
+        lab.observer,
+        lambda: next(clock),
+    ).unpin()
+    assert len(lab.done) == 3
 
 
 def test_a_group_is_started_ahead_and_stopped_where_nobody_opened() -> None:
