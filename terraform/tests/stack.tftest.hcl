@@ -199,3 +199,32 @@ run "without_an_image_nothing_is_made" {
 
   expect_failures = [aws_launch_template.machine]
 }
+
+# tests/manifest.json is in the form in which Packer notes what it has made.
+run "the_newest_image_of_this_environment_and_region_is_taken" {
+  command = plan
+
+  variables {
+    images         = {}
+    image_manifest = "tests/manifest.json"
+  }
+
+  assert {
+    condition     = output.stack.images == { chef_server = "ami-00000000000000002", hub = "ami-00000000000000003", swarm_worker = "ami-00000000000000003" }
+    error_message = "Another image than the newest of production in its region is taken."
+  }
+}
+
+run "an_image_that_is_named_goes_before_the_manifest" {
+  command = plan
+
+  variables {
+    images         = { node = "ami-0000000000000000f" }
+    image_manifest = "tests/manifest.json"
+  }
+
+  assert {
+    condition     = output.stack.images == { chef_server = "ami-00000000000000002", hub = "ami-0000000000000000f", swarm_worker = "ami-0000000000000000f" }
+    error_message = "var.images does not go before the manifest."
+  }
+}

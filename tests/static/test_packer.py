@@ -1,12 +1,10 @@
-"""packer/: rules over its files, each seen red; Terraform and images/node agree with it."""
+"""packer/: rules over its files, each seen red; images/node agrees with it."""
 
 import re
 from pathlib import Path
 
 import pytest
 
-from hubfleet.fleet.base import Role
-from hubfleet.settings import load
 from tests.static.packer_files import Packer
 from tests.static.packer_rules import RULES
 
@@ -59,42 +57,6 @@ def test_every_rule_was_seen_red() -> None:
     assert {rule for rule, *_ in MUTATIONS} == set(RULES)
 
 
-def test_terraform_finds_the_images_by_the_names_that_packer_notes(
-    packer: Packer, root: Path
-) -> None:
-    terraform = (root / "terraform/locals.tf").read_text()
-    wanted = set(re.findall(r'image\s*= "([a-z_]+)"', terraform))
-    assert wanted
-    assert wanted <= packer.images.keys()
-    (manifest,) = (entry["manifest"] for entry in packer.build["post-processor"])
-    noted = manifest["custom_data"]
-    assert noted["image"] == "${source.name}"
-    assert noted["environment"] == "${var.environment}"
-    assert set(re.findall(r"custom_data\.(\w+)", terraform)) <= noted.keys()
-    variables = (root / "terraform/variables.tf").read_text()
-    assert manifest["output"].replace("${path.root}", "../packer") in variables
-
-
-def test_terraform_and_packer_mean_the_same_disk(packer: Packer, root: Path) -> None:
-    (disk,) = packer.source["launch_block_device_mappings"]
-    assert (
-        f'device_name = "{disk["device_name"]}"'
-        in (root / "terraform/launch_templates.tf").read_text()
-    )
-
-
-def test_values_come_from_the_environment(packer: Packer) -> None:
-    (locals_,) = packer.blocks["locals"]
-    assert "../environments/${var.environment}.json" in locals_["group"]
-    asked = set(re.findall(r"local\.(?:aws|disks)\.([a-z_.]+)", " ".join(packer.texts.values())))
-    aws = load("production").fleet.aws.model_dump()
-    for path in asked:
-        value = aws | aws["disks"]
-        for key in path.split("."):
-            value = value[key]
-        assert value, path
-
-
 def test_every_file_that_is_run_or_uploaded_is_there(packer: Packer, root: Path) -> None:
     text = packer.texts["build.pkr.hcl"]
     named = re.findall(r"\$\{path\.root\}/([\w./-]+)", text)
@@ -102,11 +64,6 @@ def test_every_file_that_is_run_or_uploaded_is_there(packer: Packer, root: Path)
     assert missing == ["manifest.json"] or not missing
     scripts = {f"scripts/{path.name}" for path in (root / "packer/scripts").iterdir()}
     assert scripts <= set(named), "a script that no image runs"
-
-
-def test_policies_that_are_uploaded_exist(packer: Packer, root: Path) -> None:
-    archives = re.findall(r"\$\{var\.inputs\}/(\w+)\.tgz", packer.texts["build.pkr.hcl"])
-    assert set(archives) - {"checkout"} <= {str(role) for role in Role}
 
 
 def test_machines_are_made_from_the_files_of_the_node_image(root: Path) -> None:
