@@ -17,6 +17,8 @@ resource "aws_iam_role" "machine" {
   name               = "${local.name}-${each.key}"
   description        = "Machines of role ${each.key}."
   assume_role_policy = data.aws_iam_policy_document.machine_trust.json
+  # Whoever makes these roles from CI may make none without (bootstrap/machines.tf).
+  permissions_boundary = var.permissions_boundary == "" ? null : var.permissions_boundary
 }
 
 resource "aws_iam_instance_profile" "machine" {

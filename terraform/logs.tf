@@ -48,9 +48,10 @@ data "aws_iam_policy_document" "flow_log" {
 }
 
 resource "aws_iam_role" "flow_log" {
-  name               = "${local.name}-flow-log"
-  description        = "The VPC writes refused connections into its log group."
-  assume_role_policy = data.aws_iam_policy_document.flow_log_trust.json
+  name                 = "${local.name}-flow-log"
+  description          = "The VPC writes refused connections into its log group."
+  assume_role_policy   = data.aws_iam_policy_document.flow_log_trust.json
+  permissions_boundary = var.permissions_boundary == "" ? null : var.permissions_boundary
 }
 
 resource "aws_iam_role_policy" "flow_log" {

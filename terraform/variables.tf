@@ -45,3 +45,14 @@ variable "image_manifest" {
     error_message = "Expected a JSON file."
   }
 }
+
+variable "permissions_boundary" {
+  description = "ARN of the policy that bounds the machines' roles, as output github of bootstrap/ has it; empty: no bounds."
+  type        = string
+  default     = ""
+
+  validation {
+    condition     = can(regex("^(arn:[a-z-]+:iam::[0-9]{12}:policy/[A-Za-z0-9/_-]+)?$", var.permissions_boundary))
+    error_message = "Expected the ARN of a policy."
+  }
+}

@@ -16,10 +16,12 @@ import pytest
 from hubfleet import settings
 from hubfleet.fleet.aws_names import AwsNames
 from hubfleet.state import ROOT
+from tests.infrastructure import calls
 from tests.infrastructure.boot import Machine
 from tests.infrastructure.conftest import copy_to
 from tests.infrastructure.machine import INSTANCE, surroundings
 from tests.infrastructure.tools import Tofu
+from tests.static.hcl import Stack
 
 ENVIRONMENT = "staging"
 IMAGE = "ami-0123456789abcdef0"
@@ -27,6 +29,9 @@ STEP_S = 900
 
 LEAST = 125
 """Things that the stack has; far fewer would mean that a part of it was not applied."""
+
+LEAST_ASKED = 60
+"""Kinds of requests that a plan makes; far fewer would mean that the log is not read."""
 
 NOT_REMOVED = {
     "aws_efs_file_system_policy.homes": "DeleteFileSystemPolicy is not implemented",
@@ -40,6 +45,7 @@ class Run:
 
     def __init__(self, tofu: Tofu, folder: Path, moto: str) -> None:
         self.tofu, self.folder, self.moto = tofu, folder, moto
+        self.log = folder.parent / "requests.log"
         images = json.dumps({"node": IMAGE, "chef_server": IMAGE})
         self.env = {
             "AWS_ENDPOINT_URL": moto,
@@ -48,6 +54,8 @@ class Run:
             "AWS_MAX_ATTEMPTS": "3",
             "TF_VAR_environment": ENVIRONMENT,
             "TF_VAR_images": images,
+            "TF_LOG_PROVIDER": "DEBUG",
+            "TF_LOG_PATH": str(self.log),
         }
 
     def __call__(self, *arguments: str, expect: int = 0) -> str:
@@ -83,8 +91,12 @@ def test_the_whole_stack_is_made_and_then_nothing_is_to_change(run: Run) -> None
     )
     assert made is not None
     assert int(made[1]) >= LEAST
+    seen = run.log.stat().st_size
     # Exit code 2 would mean that something is to change.
     run("plan", "-detailed-exitcode")
+    asked = calls.actions(run.log, seen)
+    assert len(asked) > LEAST_ASKED
+    assert asked - _allowed("look") == set(), "plans on GitHub may not do this"
 
 
 def test_the_machines_are_as_the_templates_say(run: Run) -> None:
@@ -210,3 +222,13 @@ def test_what_the_run_made_is_removed(run: Run) -> None:
     assert run("state", "list") == ""
     groups = run.client("autoscaling").describe_auto_scaling_groups()["AutoScalingGroups"]
     assert groups == []
+    asked = calls.actions(run.log)
+    allowed = _allowed("look") | _allowed("change") | _allowed("change_roles")
+    assert len(asked) > 2 * LEAST_ASKED
+    assert asked - allowed == set(), "workflows that make and remove the stack may not do this"
+
+
+def _allowed(name: str) -> set[str]:
+    """Return the actions of a policy of the roles that workflows take."""
+    statements = Stack.read(ROOT / "terraform" / "bootstrap").policy(name)
+    return {action for each in statements for action in each["actions"]}

@@ -53,7 +53,7 @@ def test_checkov_finds_what_is_there(program: Path, tmp_path: Path) -> None:
 def test_every_skip_has_its_reason_and_is_needed(program: Path) -> None:
     skips = [
         match
-        for path in sorted((ROOT / "terraform").glob("*.tf"))
+        for path in sorted((ROOT / "terraform").rglob("*.tf"))
         for match in SKIP.finditer(path.read_text())
     ]
     assert [skip[1] for skip in skips if not (skip[2] or "").strip()] == []

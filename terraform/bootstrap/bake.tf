@@ -1,0 +1,108 @@
+# What Packer needs to make an image (packer-plugin-amazon, IAM Task or Instance Role), less what it would
+# need to make roles: the builder's exists.
+data "aws_iam_policy_document" "bake" {
+  for_each = local.aws
+
+  statement {
+    #checkov:skip=CKV_AWS_356:Describe actions know no resource
+    sid = "Look"
+    actions = [
+      "ec2:DescribeImageAttribute",
+      "ec2:DescribeImages",
+      "ec2:DescribeInstanceStatus",
+      "ec2:DescribeInstanceTypeOfferings",
+      "ec2:DescribeInstances",
+      "ec2:DescribeKeyPairs",
+      "ec2:DescribeRegions",
+      "ec2:DescribeSecurityGroups",
+      "ec2:DescribeSnapshots",
+      "ec2:DescribeSubnets",
+      "ec2:DescribeTags",
+      "ec2:DescribeVolumes",
+      "ec2:DescribeVpcs",
+    ]
+    # reason: Describe actions of EC2 cannot be tied to a resource
+    resources = ["*"]
+  }
+
+  statement {
+    sid = "Make"
+    actions = [
+      "ec2:AuthorizeSecurityGroupIngress",
+      "ec2:CopyImage",
+      "ec2:CreateImage",
+      "ec2:CreateKeyPair",
+      "ec2:CreateSecurityGroup",
+      "ec2:CreateSnapshot",
+      "ec2:CreateTags",
+      "ec2:DeleteKeyPair",
+      "ec2:RunInstances",
+    ]
+    resources = concat([local.arns[each.key].machines[0]], [
+      # reason: images and snapshots have no account in their names
+      "arn:${local.partition}:ec2:${each.value.region}::image/*",
+      # reason: as above
+      "arn:${local.partition}:ec2:${each.value.region}::snapshot/*",
+    ])
+  }
+
+  # The group that lets Packer in is not tagged; what it makes beside that carries run_tags.
+  statement {
+    sid     = "RemoveWayIn"
+    actions = ["ec2:DeleteSecurityGroup"]
+    # reason: named by an id that EC2 gives; one that is in use cannot be removed
+    resources = ["arn:${local.partition}:ec2:${each.value.region}:${local.account}:security-group/*"]
+  }
+
+  statement {
+    sid = "ChangeOwn"
+    actions = [
+      "ec2:DeleteSnapshot",
+      "ec2:DeleteVolume",
+      "ec2:DeregisterImage",
+      "ec2:EnableImageDeprecation",
+      "ec2:ModifyImageAttribute",
+      "ec2:ModifyInstanceAttribute",
+      "ec2:ModifySnapshotAttribute",
+      "ec2:StopInstances",
+      "ec2:TerminateInstances",
+    ]
+    resources = concat([local.arns[each.key].machines[0]], [
+      # reason: images and snapshots have no account in their names
+      "arn:${local.partition}:ec2:${each.value.region}::image/*",
+      # reason: as above
+      "arn:${local.partition}:ec2:${each.value.region}::snapshot/*",
+    ])
+
+    condition {
+      test     = "StringEquals"
+      variable = "aws:ResourceTag/hubfleet.deployment"
+      values   = [each.key]
+    }
+  }
+
+  statement {
+    sid       = "BuilderProfile"
+    actions   = ["iam:GetInstanceProfile"]
+    resources = [aws_iam_instance_profile.builder[each.key].arn]
+  }
+
+  statement {
+    sid       = "HandOver"
+    actions   = ["iam:PassRole"]
+    resources = [aws_iam_role.builder[each.key].arn]
+
+    condition {
+      test     = "StringEquals"
+      variable = "iam:PassedToService"
+      values   = ["ec2.amazonaws.com"]
+    }
+  }
+}
+
+resource "aws_iam_role_policy" "bake" {
+  for_each = local.aws
+  name     = "bake"
+  role     = aws_iam_role.ci["${each.key}-bake"].id
+  policy   = data.aws_iam_policy_document.bake[each.key].json
+}
