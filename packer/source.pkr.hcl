@@ -33,22 +33,29 @@ source "amazon-ebs" "debian" {
     http_put_response_hop_limit = 1
   }
 
-  # For the notebook image: the builder reads ECR with a role of its own, which ends with it.
-  temporary_iam_instance_profile_policy_document {
-    Version = "2012-10-17"
+  # For the notebook image: the builder reads ECR with a role that exists (../terraform/bootstrap), else
+  # with one of its own, which ends with it.
+  iam_instance_profile = var.builder_profile
 
-    Statement {
-      Effect = "Allow"
-      Action = ["ecr:GetAuthorizationToken"]
-      # reason: this action knows no resources
-      Resource = ["*"]
-    }
+  dynamic "temporary_iam_instance_profile_policy_document" {
+    for_each = var.builder_profile == "" ? [1] : []
 
-    Statement {
-      Effect = "Allow"
-      Action = ["ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer", "ecr:BatchCheckLayerAvailability"]
-      # reason: all repositories of this environment, in whichever account this is
-      Resource = ["arn:${local.partition}:ecr:${local.aws.region}:*:repository/${local.name}/*"]
+    content {
+      Version = "2012-10-17"
+
+      Statement {
+        Effect = "Allow"
+        Action = ["ecr:GetAuthorizationToken"]
+        # reason: this action knows no resources
+        Resource = ["*"]
+      }
+
+      Statement {
+        Effect = "Allow"
+        Action = ["ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer", "ecr:BatchCheckLayerAvailability"]
+        # reason: all repositories of this environment, in whichever account this is
+        Resource = ["arn:${local.partition}:ecr:${local.aws.region}:*:repository/${local.name}/*"]
+      }
     }
   }
 

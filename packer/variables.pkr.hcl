@@ -74,3 +74,14 @@ variable "opentofu_version" {
   type        = string
   default     = "1.10.6"
 }
+
+variable "builder_profile" {
+  description = "Instance profile of the builder, as output github of ../terraform/bootstrap has it; empty: one that Packer makes and removes, which needs powers over IAM."
+  type        = string
+  default     = ""
+
+  validation {
+    condition     = can(regex("^[A-Za-z0-9_+=,.@-]{0,128}$", var.builder_profile))
+    error_message = "This is no name of an instance profile."
+  }
+}

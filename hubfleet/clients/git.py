@@ -36,5 +36,15 @@ def look(root: Path, folders: Sequence[str]) -> Tree:
     return Tree(top[1], [line[3:] for line in status.split("\0") if line])
 
 
+def files(root: Path) -> list[str]:
+    """Return the files that git knows, or would: all that nothing ignores, sorted.
+
+    Raises CommandError where `root` is no git checkout.
+    """
+    listed = _git(root, "ls-files", "-z", "--cached", "--others", "--exclude-standard")
+    names = {name for name in listed.split("\0") if name}
+    return sorted(name for name in names if (root / name).is_file())
+
+
 def _git(root: Path, *args: str) -> str:
     return run(["git", *args], cwd=root, timeout=TIMEOUT_S).stdout

@@ -1,4 +1,4 @@
-"""Tasks for container images: build, publish, list."""
+"""Tasks for images: containers' (build, publish, list) and machines' on AWS (bake, find)."""
 
 from typing import Any
 
@@ -58,6 +58,58 @@ def list_(console: Console, json: bool = False) -> None:
             for r in rows
         ],
     )
+
+
+@task(
+    help={
+        "image": "Only this image (node, chef_server, workstation); may be given more than once.",
+        "subnet": "Subnet to build in, with a way out (default: one of the account's default VPC).",
+    },
+    iterable=["image"],
+)
+def bake(
+    console: Console,
+    image: list[str],
+    env: str | None = None,
+    subnet: str = "",
+    dry_run: bool = False,
+    json: bool = False,
+) -> None:
+    """Make machine images with Packer and note them in packer/manifest.json."""
+    from dataclasses import asdict
+
+    from hubfleet import bake as baking
+
+    request = baking.Request.checked(env or "production", image, subnet)
+    if dry_run:
+        baking.validate(request, console)
+        for name in request.images:
+            console.say(f"bake {name} of {request.environment}")
+        return
+    made = baking.bake(request, console)
+    if json:
+        console.emit_json([asdict(each) for each in made])
+    console.table(("image", "AMI"), [(each.image, each.ami) for each in made])
+
+
+@task()
+def find(console: Console, env: str | None = None, json: bool = False) -> None:
+    """Note the newest machine images that the account has in packer/manifest.json."""
+    from dataclasses import asdict
+
+    from hubfleet import bake as baking
+    from hubfleet import machine_images
+    from hubfleet.clients.aws_fleet import AwsFleet
+    from hubfleet.state import ROOT
+
+    environment = env or "production"
+    region = baking.on_aws(environment).fleet.aws.region
+    found = machine_images.newest(AwsFleet(region), environment)
+    machine_images.note(ROOT, environment, region, found)
+    if json:
+        console.emit_json([asdict(each) for each in found])
+    rows = [(each.image, each.ami, each.made, each.revision[:10]) for each in found]
+    console.table(("image", "AMI", "made", "commit"), rows)
 
 
 def _overview() -> list[dict[str, Any]]:

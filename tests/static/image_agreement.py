@@ -174,7 +174,9 @@ def names_and_tags_are_the_same(pair: Pair) -> Iterator[str]:
 
 
 def the_builder_reads_the_repositories_of_the_stack(pair: Pair) -> Iterator[str]:
-    policy = pair.packer.source["temporary_iam_instance_profile_policy_document"][0]
+    policy = pair.packer.source["dynamic"][0]["temporary_iam_instance_profile_policy_document"][
+        "content"
+    ][0]
     opened = [resource for each in policy["Statement"] for resource in each["Resource"]]
     prefixes = [text.partition(":repository/")[2] for text in opened if ":repository/" in text]
     if prefixes != ["${local.name}/*"]:
