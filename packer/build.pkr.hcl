@@ -81,8 +81,8 @@ build {
     scripts = source.name == "workstation" ? [
       "${path.root}/scripts/020-agent", "${path.root}/scripts/040-workstation", "${path.root}/scripts/090-clean",
       ] : [
-      "${path.root}/scripts/010-system", "${path.root}/scripts/020-agent", "${path.root}/scripts/030-converge",
-      "${path.root}/scripts/090-clean",
+      "${path.root}/scripts/010-system", "${path.root}/scripts/020-agent", "${path.root}/scripts/025-homes",
+      "${path.root}/scripts/030-converge", "${path.root}/scripts/090-clean",
     ]
   }
 

@@ -10,13 +10,17 @@ property :path, String,
          description: 'The directory.'
 
 property :type, String,
-         equal_to: %w(bind nfs4),
+         equal_to: %w(bind nfs4 efs),
          required: true,
-         description: 'bind: somebody else has mounted it; nfs4: mount it from a file server.'
+         description: 'bind: somebody else has mounted it; nfs4: mount it from a file server; efs: mount it from EFS, by TLS and role.'
 
 property :server, String,
          default: '',
-         description: 'Name of the file server, for nfs4.'
+         description: 'Name of the file server, for nfs4; id of the file system, for efs.'
+
+property :access_point, String,
+         default: '',
+         description: 'Id of the access point, for efs.'
 
 property :export, String,
          default: '/',
@@ -27,11 +31,19 @@ property :options, String,
          description: 'Mount options; the default is what AWS recommends for EFS.'
 
 action :create, description: 'Mount where that is asked for, check that it is a mount, set owner and mode.' do
-  mount_from_server if new_resource.type == 'nfs4'
+  case new_resource.type
+  when 'nfs4' then mount_from_server
+  when 'efs' then mount_from_efs
+  end
 
-  unless HomeStorage::Mounts.type_at(new_resource.path)
+  mounted = HomeStorage::Mounts.type_at(new_resource.path)
+  unless mounted
     raise "#{new_resource.path} is not a mount point: with storage.type bind it must be mounted before chef-client runs " \
           '(a local fleet mounts the deployment\'s homes there)'
+  end
+  # A disk of the machine's own would take the files, and lose them with the machine.
+  if new_resource.type != 'bind' && mounted != 'nfs4'
+    raise "#{new_resource.path} is a mount of #{mounted}, not of the file server: unmount it (umount #{new_resource.path}) and converge again"
   end
 
   # Students own their directories in it and must not list the others'.
@@ -46,6 +58,20 @@ action_class do
   def mount_from_server
     raise 'storage.type nfs4 needs storage.nfs.server' if new_resource.server.empty?
 
+    mount_by_unit(What: "#{new_resource.server}:#{new_resource.export}", Type: 'nfs4', Options: new_resource.options)
+  end
+
+  def mount_from_efs
+    raise "an access point is mounted at its root: storage.nfs.export must be /, not #{new_resource.export}" unless new_resource.export == '/'
+    unless HomeStorage::Efs.helper?
+      raise "#{HomeStorage::Efs::HELPER} is not there: this machine's image is older than the mount helper in it; make a new one (./invoke images.bake)"
+    end
+
+    options = HomeStorage::Efs.options(new_resource.options, new_resource.access_point)
+    mount_by_unit(What: "#{new_resource.server}:/", Type: 'efs', Options: options)
+  end
+
+  def mount_by_unit(mount)
     unit = HomeStorage::Mounts.unit_name(new_resource.path)
     package 'nfs-common'
 
@@ -57,7 +83,7 @@ action_class do
     systemd_unit unit do
       content(
         Unit: { Description: 'Homes of the students', Wants: 'network-online.target', After: 'network-online.target' },
-        Mount: { What: "#{new_resource.server}:#{new_resource.export}", Where: new_resource.path, Type: 'nfs4', Options: "#{new_resource.options},_netdev" },
+        Mount: { **mount, Where: new_resource.path, Options: "#{mount[:Options]},_netdev" },
         Install: { WantedBy: 'remote-fs.target' }
       )
       action %i(create enable start)
