@@ -76,6 +76,8 @@ class Settings(ControllerView):
         )
         if self.hub.authenticator == "dummy" and self.fleet.backend != "local":
             raise ValueError("hub.authenticator dummy is only for fleet.backend local")
+        if self.docker.log_driver == "awslogs" and self.fleet.backend != "aws":
+            raise ValueError("docker.log_driver awslogs is only for fleet.backend aws")
         problem = self.fleet.aws.problem(self.fleet.zone)
         if self.fleet.backend == "aws" and problem:
             raise ValueError(f"fleet.{problem}")

@@ -113,6 +113,9 @@ class AddressPool(Section):
 class Docker(Section):
     """The engine's daemon.json."""
 
+    log_driver: Literal["json-file", "awslogs"] = Field(
+        description="json-file: on the machine; awslogs: in CloudWatch, where backend is aws."
+    )
     log_max_size: str = Field(description="Size of one container log file, such as 5m.")
     log_max_files: Annotated[int, Field(ge=1)] = Field(description="Log files kept per container.")
     address_pool: AddressPool

@@ -112,6 +112,7 @@ def test_where_roles_differ_the_view_is_the_hubs(checkout: Checkout) -> None:
 
 
 NONSENSE = {
+    "logs": (LOCAL, "docker.log_driver", "awslogs", "awslogs is only for fleet.backend aws"),
     "workers": (LOCAL, "fleet.workers.min", 5, "min (5) <= max (4)"),
     "memory": (LOCAL, "notebook.memory_guarantee_mb", 2048, "is more than memory_limit_mb (1024)"),
     "cpu": (LOCAL, "notebook.cpu_guarantee", 1.5, "is more than cpu_limit (1.0)"),

@@ -9,8 +9,7 @@ engine_config DockerEngine::Config::PATH do
       'default-address-pools' => [{ 'base' => node['docker']['address_pool']['base'], 'size' => node['docker']['address_pool']['size'] }],
       # Swarm mode refuses an engine with live-restore.
       'live-restore' => false,
-      'log-driver' => 'json-file',
-      'log-opts' => { 'max-file' => node['docker']['log_max_files'].to_s, 'max-size' => node['docker']['log_max_size'] },
+      **DockerEngine::Logs.settings(node),
       # What the Swarm's scheduler counts: a student's server takes one. The manager's are never taken,
       # since servers are placed on workers only.
       'node-generic-resources' => ["seat=#{node['fleet']['workers']['seats']}"],

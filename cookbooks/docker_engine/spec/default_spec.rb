@@ -23,6 +23,11 @@ describe 'docker_engine::default' do
     )
   end
 
+  it 'has no CloudWatch to write logs to where there is no AWS' do
+    local = runner_for('swarm_worker') { |node| node.default['docker']['log_driver'] = 'awslogs' }.converge('docker_engine::default')
+    expect { local.find_resource(:engine_config, '/etc/docker/daemon.json').settings }.to raise_error(/needs fleet.backend aws/)
+  end
+
   it 'needs no credentials for the registry of the deployment' do
     expect(run).not_to create_file('/root/.docker/config.json')
   end
@@ -41,6 +46,34 @@ describe 'docker_engine::default' do
         content: %({"credHelpers":{"000000000000.dkr.ecr.xx-test-1.amazonaws.com":"ecr-login"}}\n), mode: '0600'
       )
       expect(run).to install_package('amazon-ecr-credential-helper')
+    end
+
+    context 'with logs in CloudWatch' do
+      let(:facts) { { 'region' => 'xx-test-1', 'log_group' => '/hubfleet/production/swarm_worker' } }
+      let(:registry) { { 'registry' => '000000000000.dkr.ecr.xx-test-1.amazonaws.com/hubfleet-production' } }
+      let(:run) { runner_for('swarm_worker', environment: 'production') { |node| node.default['docker']['log_driver'] = 'awslogs' }.converge('docker_engine::default') }
+      let(:settings) { run.find_resource(:engine_config, '/etc/docker/daemon.json').settings }
+
+      before { allow(File).to receive(:read).with(Hubfleet::Registry::FACTS).and_return(JSON.generate(registry.merge(facts))) }
+
+      it "writes to the group of the machine's role, and waits for nobody" do
+        expect(settings).to include(
+          'log-driver' => 'awslogs',
+          'log-opts' => { 'awslogs-group' => '/hubfleet/production/swarm_worker', 'awslogs-region' => 'xx-test-1', 'mode' => 'non-blocking', 'tag' => '{{.Name}}' }
+        )
+      end
+
+      context 'where an image is made' do
+        let(:facts) { {} }
+
+        it('writes to files until the machine knows its group') { expect(settings).to include('log-driver' => 'json-file') }
+      end
+
+      context 'with a group that is malformed' do
+        let(:facts) { { 'region' => 'xx-test-1', 'log_group' => 'x' } }
+
+        it('stops') { expect { settings }.to raise_error(/log_group is malformed/) }
+      end
     end
 
     it "does not take the deployment's authority for ECR's" do
