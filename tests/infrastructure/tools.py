@@ -1,4 +1,4 @@
-"""Find the programs of the infrastructure tests: OpenTofu or Terraform, and checkov."""
+"""Find the programs of the infrastructure tests: OpenTofu or Terraform, checkov, zizmor."""
 
 import fcntl
 import hashlib
@@ -43,9 +43,19 @@ def find_tofu() -> Tofu | None:
 
 def checkov() -> Path:
     """Return checkov, from an environment of its own: it pins what the operator's has newer."""
-    lock = ROOT / "requirements" / "checkov.txt"
+    return _own("checkov")
+
+
+def zizmor() -> Path:
+    """Return zizmor, from an environment of its own: only these tests need it."""
+    return _own("zizmor")
+
+
+def _own(name: str) -> Path:
+    """Return the program `name` of the environment that requirements/<name>.txt describes."""
+    lock = ROOT / "requirements" / f"{name}.txt"
     key = hashlib.sha256(lock.read_bytes() + sys.version.encode()).hexdigest()[:16]
-    target = cache_dir() / f"checkov-{key}"
+    target = cache_dir() / f"{name}-{key}"
     with _alone(target):
         if not (target / ".complete").exists():
             process.run([sys.executable, "-m", "venv", "--clear", target], timeout=120)
@@ -60,7 +70,7 @@ def checkov() -> Path:
             flags = ["--disable-pip-version-check", "--no-deps", "--require-hashes"]
             process.run([*pip, *flags, "-r", lock], timeout=INSTALL_TIMEOUT_S)
             (target / ".complete").touch()
-    return target / "bin" / "checkov"
+    return target / "bin" / name
 
 
 @contextmanager
