@@ -10,10 +10,10 @@ from pathlib import Path
 
 from hubfleet import bake_inputs, machine_images
 from hubfleet.clients import git, infra_tools
-from hubfleet.clients.aws_fleet import AwsFleet
+from hubfleet.clients.aws_fleet import AwsFleet, AwsRefusal
 from hubfleet.clients.infra_tools import Tool
 from hubfleet.console import Console
-from hubfleet.errors import CommandError, UsageError, nearest
+from hubfleet.errors import CommandError, PreconditionError, UsageError, nearest
 from hubfleet.image_build import cache_dir
 from hubfleet.machine_images import MachineImage
 from hubfleet.settings import Settings, load
@@ -100,7 +100,10 @@ def bake(request: Request, console: Console, root: Path = ROOT) -> list[MachineI
     where AWS or Packer fails; packer/manifest.json then has what was made until then.
     """
     region = on_aws(request.environment).fleet.aws.region
-    registry = _registry(request, AwsFleet(region))
+    aws = AwsFleet(region)
+    registry = _registry(request, aws)
+    if "node" in request.images:
+        _require_notebook(request, aws)
     console.plan(4)
     with (
         _prepared(request, console, root, registry) as run,
@@ -184,6 +187,22 @@ def _registry(request: Request, aws: AwsFleet) -> str:
     partition = who["Arn"].split(":")[1]
     suffix = "amazonaws.com.cn" if partition == "aws-cn" else "amazonaws.com"
     return f"{who['Account']}.dkr.ecr.{aws.region}.{suffix}/hubfleet-{request.environment}"
+
+
+def _require_notebook(request: Request, aws: AwsFleet) -> None:
+    """Raise PreconditionError where ECR lacks the notebook image, which the node image holds."""
+    image = load(request.environment).images.notebook
+    repository = f"hubfleet-{request.environment}/{image.repository}"
+    wanted = [{"imageTag": image.tag}]
+    try:
+        aws.call("ecr", "describe_images", repositoryName=repository, imageIds=wanted)
+    except AwsRefusal as error:
+        if error.code not in {"ImageNotFoundException", "RepositoryNotFoundException"}:
+            raise
+        raise PreconditionError(
+            f"the registry has no {repository}:{image.tag} yet, which the node image holds",
+            "publish the images there first; other images: --image chef_server",
+        ) from error
 
 
 def failure(command: str, output: str, log: Path) -> CommandError:

@@ -108,6 +108,10 @@ def find(console: Console, env: str | None = None, json: bool = False) -> None:
     machine_images.note(ROOT, environment, region, found)
     if json:
         console.emit_json([asdict(each) for each in found])
+    if not found:
+        console.say(
+            f"no machine image of {environment} in {region}: ./invoke images.bake makes them"
+        )
     rows = [(each.image, each.ami, each.made, each.revision[:10]) for each in found]
     console.table(("image", "AMI", "made", "commit"), rows)
 

@@ -82,6 +82,12 @@ data "aws_iam_policy_document" "bake" {
   }
 
   statement {
+    sid       = "LookForImages"
+    actions   = ["ecr:DescribeImages"]
+    resources = [local.arns[each.key].repositories]
+  }
+
+  statement {
     sid       = "BuilderProfile"
     actions   = ["iam:GetInstanceProfile"]
     resources = [aws_iam_instance_profile.builder[each.key].arn]

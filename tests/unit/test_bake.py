@@ -130,6 +130,27 @@ def test_the_registry_is_that_of_the_account(aws: Any) -> None:
     assert registry.endswith(f".dkr.ecr.{REGION}.amazonaws.com/hubfleet-staging")
 
 
+def test_a_node_image_needs_the_notebook_image_in_the_registry(aws: Any) -> None:
+    request = bake.Request.checked("staging", ["node"], "")
+    image = load("staging").images.notebook
+    repository = f"hubfleet-staging/{image.repository}"
+    with pytest.raises(PreconditionError, match=f"no {repository}:{image.tag} yet"):
+        bake._require_notebook(request, aws)
+    aws.call("ecr", "create_repository", repositoryName=repository)
+    with pytest.raises(PreconditionError, match="yet"):
+        bake._require_notebook(request, aws)
+    manifest = json.dumps({"schemaVersion": 2, "config": {"digest": "sha256:0"}, "layers": []})
+    aws.call(
+        "ecr",
+        "put_image",
+        repositoryName=repository,
+        imageManifest=manifest,
+        imageManifestMediaType="application/vnd.docker.distribution.manifest.v2+json",
+        imageTag=image.tag,
+    )
+    bake._require_notebook(request, aws)
+
+
 def test_without_credentials_nothing_is_made(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_PROFILE"):
         monkeypatch.delenv(name, raising=False)
