@@ -7,8 +7,10 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
+from hubfleet.hub.shared import Shared
 
-class Line:
+
+class Line(Shared):
     """First come, first served; at most `limit` at once."""
 
     def __init__(self, limit: int) -> None:

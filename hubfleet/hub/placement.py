@@ -11,6 +11,7 @@ from pathlib import Path
 
 from hubfleet.controller import report
 from hubfleet.controller.report import FleetReport
+from hubfleet.hub.shared import Shared
 
 FRESH_S = 15.0
 """An older report is no ground to name a worker: nobody may be there to take the name out."""
@@ -25,7 +26,7 @@ def first_fit(found: FleetReport, promised: Mapping[str, int]) -> str:
     return next((name for name in found.placement if free.get(name, 0) > 0), "")
 
 
-class Placement:
+class Placement(Shared):
     """Chooses for all starts of this hub, and remembers what the report cannot know yet."""
 
     def __init__(self, file: Path, clock: Callable[[], float] = time.time) -> None:

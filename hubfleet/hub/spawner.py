@@ -24,7 +24,7 @@ from hubfleet.hub.homes import ensure_home
 from hubfleet.hub.names import service_name, start_alias
 from hubfleet.hub.readiness import INTERVAL_S, until_answers
 from hubfleet.hub.tasks import Status, first_failure, newest
-from hubfleet.hub.wait import LOOK_S, Wait, too_late, wait
+from hubfleet.hub.wait import Wait, too_late, wait
 
 _ENGINE_THREADS = 8
 """Calls to the engine at once; dockerspawner's one thread makes every start wait for every poll."""
@@ -190,7 +190,7 @@ class FleetSpawner(SwarmSpawner):
                     now = asyncio.get_running_loop().time()
                     self._deadline.reschedule(now + self.settings.hub.http_timeout_s)
                 if answer is None:
-                    await asyncio.sleep(LOOK_S if self._waits else INTERVAL_S)
+                    await asyncio.sleep(max(INTERVAL_S, self.room.pause(self)))
                 elif (await asyncio.wait({answer}, timeout=1))[0]:
                     return answer.result()
         finally:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from hubfleet.controller.report import FleetReport, Phase, WorkerReport
+from hubfleet.hub.shared import Shared
 
 DOING = {
     Phase.ORDERED: "it is ordered",
@@ -15,8 +16,9 @@ DOING = {
     Phase.READY: "it is about to take students",
 }
 
-LOOK_S = 2.0
-"""Between two looks of a start that waits: a hundred of them must not keep the manager busy."""
+LOOKS_PER_S = 20.0
+"""So often all who wait look whether they have a seat: a class that waits must not keep the manager
+from placing it."""
 
 ROUND_S = 5
 """Estimates are told in steps of so many seconds: a number that runs down promises too much."""
@@ -31,7 +33,7 @@ class Wait:
     """Seats are on their way: the start's time does not run."""
 
 
-class WaitingRoom:
+class WaitingRoom(Shared):
     """Starts that wait for a seat, in the order in which they began to."""
 
     def __init__(self) -> None:
@@ -50,6 +52,10 @@ class WaitingRoom:
     def place(self, who: object) -> tuple[int, int]:
         """Return the place of one who waits, 1 for the first, and how many wait in all."""
         return self._waiting.index(who) + 1, len(self._waiting)
+
+    def pause(self, who: object) -> float:
+        """Return how many seconds later one who waits looks again; 0 for one who does not wait."""
+        return len(self._waiting) / LOOKS_PER_S if who in self._waiting else 0.0
 
 
 def wait(report: FleetReport | None, place: int, waiting: int, now: float) -> Wait:

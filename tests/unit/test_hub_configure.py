@@ -3,6 +3,7 @@
 import asyncio
 import json
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -17,6 +18,7 @@ from hubfleet.hub import configure
 from hubfleet.hub.authenticators import authenticator
 from hubfleet.hub.names import USERNAME_PATTERN
 from hubfleet.hub.service import Order, labels, task_template
+from hubfleet.hub.spawner import FleetSpawner
 
 ORDER = Order(
     user="ann",
@@ -71,6 +73,16 @@ def test_a_restart_of_the_hub_ends_nobodys_server(tmp_path: Path) -> None:
     assert c.ConfigurableHTTPProxy.should_start is False
     assert c.ConfigurableHTTPProxy.auth_token == "proxy_token-value"
     assert c.JupyterHub.cookie_secret_file == str(tmp_path / "cookie_secret")
+
+
+def test_all_students_stand_in_one_line(tmp_path: Path) -> None:
+    c = configured(tmp_path)
+    users = [SimpleNamespace(name=name, id=1, url=f"/user/{name}/") for name in ("ann", "bob")]
+    orm = SimpleNamespace(name="", server=None)
+    ann, bob = (FleetSpawner(config=c, user=user, orm_spawner=orm) for user in users)
+    assert ann.line is bob.line
+    assert ann.room is bob.room
+    assert ann.placement is bob.placement
 
 
 def test_one_password_for_all_only_on_a_laptop(tmp_path: Path) -> None:

@@ -35,7 +35,6 @@ class Engine:
         self.tasks: list[dict[str, Any]] = []
         self.down = False
         self.created = 0
-        self.looks = 0
 
     def answer(self, method: str, *args: Any, **kwargs: Any) -> Answer:
         """Answer one call of docker-py's API client."""
@@ -46,7 +45,6 @@ class Engine:
             self.service = {"ID": f"id{self.created}", **kwargs}
             return self.service
         if method == "tasks":
-            self.looks += 1
             return list(self.tasks)
         known = self.service is not None and args[0] in {self.service["ID"], self.service["name"]}
         if not known:
@@ -159,16 +157,6 @@ def test_a_start_without_room_says_so_and_leaves_nothing(
     with pytest.raises(StartFailed, match="No seat became free in 1 s"):
         asyncio.run(make(start_timeout_s=1).start())
     assert engine.service is None
-
-
-def test_who_waits_for_room_asks_the_engine_now_and_then(
-    engine: Engine, make: Callable[..., FleetSpawner], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(spawner, "LOOK_S", 0.4)
-    engine.task("pending", error="insufficient resources on 2 nodes")
-    with pytest.raises(StartFailed):
-        asyncio.run(make(start_timeout_s=1).start())
-    assert 2 <= engine.looks <= 4
 
 
 def test_who_waits_for_room_does_not_hold_up_the_line(

@@ -57,6 +57,14 @@ def test_what_hinders_the_fleet_is_said() -> None:
     assert "budget" in too_late(blocked, 120)
 
 
+def test_a_class_that_waits_looks_no_more_often_than_a_few() -> None:
+    room = WaitingRoom()
+    for number in range(60):
+        room.enter(number)
+    assert room.pause(7) == 3.0
+    assert room.pause("somebody else") == 0.0
+
+
 def test_without_a_controller_nothing_is_promised() -> None:
     told = wait(None, 1, 1, NOW)
     assert told.sentence == (
