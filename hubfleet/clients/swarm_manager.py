@@ -31,6 +31,9 @@ DRAIN = "hubfleet.drain"
 GONE = frozenset({"complete", "shutdown", "failed", "rejected", "remove", "orphaned"})
 """States of a task that holds no seat any more."""
 
+WANTED = frozenset({"ready", "running"})
+"""What the Swarm wants of a task that is to run."""
+
 TIMEOUT_S = 20
 
 
@@ -79,9 +82,14 @@ class SwarmTask:
         return bool(self.node_id) and self.state not in GONE
 
     @property
+    def stays(self) -> bool:
+        """Say whether it has a seat and is not told to end there, as on a node that is drained."""
+        return self.holds and self.desired in WANTED
+
+    @property
     def waits(self) -> bool:
         """Say whether it is wanted and no node has room for it."""
-        return not self.node_id and self.state not in GONE and self.desired in {"ready", "running"}
+        return not self.node_id and self.state not in GONE and self.desired in WANTED
 
 
 @dataclass(frozen=True, slots=True)

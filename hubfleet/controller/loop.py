@@ -5,6 +5,7 @@ never more often than every PAUSE_S. Times are POSIX seconds.
 """
 
 import threading
+import time
 from collections.abc import Callable, Container, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
@@ -88,6 +89,7 @@ class Loop:
 
     def turn(self, now: float) -> None:
         """Observe, decide, act and publish once; before every source has answered, only look."""
+        began = time.monotonic()
         self._observer.look(now)
         world, rules = self._observer.world, self._rules
         if not world.complete:
@@ -104,6 +106,7 @@ class Loop:
         decision = decide(seen, self._memory, rules, now)
         frozen = steady.frozen(self._file.parent / "steady")
         outcomes = self._actor.carry_out(() if frozen else decision.actions)
+        took = time.monotonic() - began
         self._actor.unpin()
         self._memory = decision.memory
         coming = {w.id: w for w in world.workers if world.node_of(w.id) is None}
@@ -112,6 +115,6 @@ class Loop:
         notices = self._reaper.notices()
         published = report_of(seen, decision, rules, births, notices, members)
         report.write(published, self._file)
-        self._journal.decision(seen, decision, outcomes)
+        self._journal.decision(seen, decision, outcomes, took)
         self._metrics.update(seen, decision, outcomes)
         self._metrics.departures(self._reaper.counts)

@@ -6,6 +6,7 @@ that success: whether it is too old is for the decision to say. Times are POSIX 
 
 from bisect import insort
 from collections.abc import Callable, Container, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -59,9 +60,13 @@ class World:
         """Return how many servers hold a seat on a node."""
         return sum(task.node_id == node_id and task.holds for task in self.tasks)
 
+    def stays(self, node_id: str) -> int:
+        """Return how many servers hold a seat on a node and are not told to end there."""
+        return sum(task.node_id == node_id and task.stays for task in self.tasks)
+
     def waiting(self) -> frozenset[str]:
         """Return the students who have asked for a server and have no seat; each counts once."""
-        seated = {task.user for task in self.tasks if task.holds}
+        seated = {task.user for task in self.tasks if task.stays}
         asked = {task.user for task in self.tasks if task.waits}
         asked |= {server.user for server in self.servers if server.pending == "spawn"}
         return frozenset(asked - seated)
@@ -102,13 +107,18 @@ class Observer:
     def look(self, now: float) -> None:
         """Read all sources; what one of them does not say stays as it was."""
         world = self.world
-        if (found := self._read("fleet", now, self._read_fleet)) is not None:
+        # At once: each of them is slow when a class comes, and that is when it matters.
+        with ThreadPoolExecutor() as pool:
+            fleet_read = pool.submit(self._read_fleet)
+            swarm_read = pool.submit(self._read_swarm)
+            hub_read = pool.submit(self._read_hub)
+        if (found := self._read("fleet", now, fleet_read.result)) is not None:
             world.workers, world.failures = found
-        if (swarm := self._read("swarm", now, self._read_swarm)) is not None:
+        if (swarm := self._read("swarm", now, swarm_read.result)) is not None:
             world.nodes, world.tasks, world.services = swarm
             self._note_losses(now)
             self._note_arrivals(now)
-        if (hub := self._read("hub", now, self._read_hub)) is not None:
+        if (hub := self._read("hub", now, hub_read.result)) is not None:
             world.servers, world.groups = hub
         self._note_births(now)
 
@@ -156,12 +166,14 @@ class Observer:
         leaving: Container[str],
         seats: int,
     ) -> Node:
-        node = self.world.node_of(worker.id)
+        node, state = self.world.node_of(worker.id), self.state_of(worker, now, leaving)
+        # Who is moved from a worker that leaves has the new seat already, or waits for it.
+        count = self.world.stays if state is NodeState.RECLAIMING else self.world.used
         return Node(
             id=worker.id,
-            state=self.state_of(worker, now, leaving),
+            state=state,
             seats=node.seats if node and node.seats else seats,
-            used=self.world.used(node.id) if node else 0,
+            used=count(node.id) if node else 0,
             launched_at=worker.launched_at,
             pool=worker.pool,
             protected=worker.protected,

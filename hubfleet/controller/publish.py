@@ -74,8 +74,13 @@ class Journal:
         sys.stdout.write(json.dumps(line, default=str, sort_keys=False) + "\n")
         sys.stdout.flush()
 
-    def decision(self, seen: Observation, decision: Decision, outcomes: Sequence[Outcome]) -> None:
-        """Write a decision that does something, or that says something new."""
+    def decision(
+        self, seen: Observation, decision: Decision, outcomes: Sequence[Outcome], took: float
+    ) -> None:
+        """Write a decision that does something, or that says something new.
+
+        `took` are the seconds from the look, which gives the line its time, until all was done.
+        """
         acts = [
             {
                 "do": type(action).__name__.lower(),
@@ -88,7 +93,14 @@ class Journal:
         said = json.dumps([decision.notes, seen.queued, figures["wanted"]])
         if acts or said != self._last:
             self._last = said
-            self.write("decision", seen.at, actions=acts, notes=decision.notes, **figures)
+            self.write(
+                "decision",
+                seen.at,
+                took=round(took, 3),
+                actions=acts,
+                notes=decision.notes,
+                **figures,
+            )
 
 
 class Metrics:

@@ -164,6 +164,18 @@ def test_who_waits_is_counted_once() -> None:
     assert (seen.queued, seen.nodes[0].used) == (2, 1)
 
 
+def test_who_moves_from_a_worker_that_leaves_wants_one_seat() -> None:
+    lab = Lab()
+    old = [replace(task(user, f"m-{ONE}"), desired="shutdown") for user in ("ann", "bob")]
+    new = [task("ann", f"m-{TWO}", state="starting"), task("bob", state="pending", error="full")]
+    lab.found["nodes"] = [member(ONE, availability="drain"), member(TWO)]
+    lab.found["tasks"] = [*old, *new, task("eve", f"m-{ONE}")]
+    leaving, staying = lab.look(leaving=(ONE,)).nodes
+    assert (leaving.used, staying.used, lab.look(leaving=(ONE,)).queued) == (1, 1, 1)
+    # A worker that stays is empty only when nothing runs there any more.
+    assert lab.look().nodes[0].used == 3
+
+
 def test_the_last_good_answer_is_kept_with_its_time() -> None:
     lab = Lab()
     lab.look()
