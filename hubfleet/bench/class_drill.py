@@ -127,8 +127,9 @@ class Drill:
             await self._recover(node, word)
         # All of them: that those which were taken away are lost shows that the question can fail.
         await check_all(self.pupils)
-        gone = sum(bool(p.lost) for p in self.pupils if p.node in self.record.touched)
-        self._note(f"{gone} kernels were lost with their workers")
+        moved = [p for p in self.pupils if p.node in self.record.touched]
+        self._note(f"{sum(bool(p.lost) for p in moved)} kernels were lost with their workers")
+        await asyncio.gather(*(pupil.settle_again() for pupil in moved))
 
     async def _recover(self, node: str, word: str) -> None:
         moved = [pupil for pupil in self.pupils if pupil.node == node]
@@ -145,9 +146,8 @@ class Drill:
 
     async def _end_class(self) -> None:
         """Stop all servers but few, and wait until the fleet is as small as it may be."""
-        untouched = [p for p in self.pupils if p.node not in self.record.touched]
         # Those with a kernel have the most to lose.
-        staying = sorted(untouched, key=lambda p: isinstance(p, LightPupil))[:STAY]
+        staying = sorted(self.pupils, key=lambda p: isinstance(p, LightPupil))[:STAY]
         await self._leave([p for p in self.pupils if p not in staying])
         await self._shrink()
         await check_all(staying)
@@ -242,8 +242,11 @@ def bench(
     """Hold a class, and return the figures; raises UsageError as `crowd` does."""
     settings = load(deployment.environment, deployment.root)
     drill = Drill(deployment, console, *crowd(settings, students, real))
-    asyncio.run(drill.play())
-    show(console, drill.pupils, drill.record)
+    try:
+        asyncio.run(drill.play())
+    finally:
+        # What was seen until then tells why it failed.
+        show(console, drill.pupils, drill.record)
     return figures(drill.pupils, drill.record)
 
 
@@ -253,7 +256,9 @@ def figures(pupils: Sequence[Pupil], record: Record) -> list[Figure]:
     stays = [stay for pupil in pupils for stay in pupil.stays]
     lost = [p for p in pupils if p.lost and p.node not in record.touched]
     lags = record.journal.order_lags(record.needs)
-    findings = record.final.findings if record.final else ()
+    final = record.final
+    # Who did not answer may have any number of them.
+    orphans = len(final.findings) + len(final.listings.unread) if final else 1
     return [
         Figure.at_most("class.killed_by_scale_in", killed_by_scale_in(ended, stays), "", 0),
         Figure.at_most(
@@ -263,7 +268,7 @@ def figures(pupils: Sequence[Pupil], record: Record) -> list[Figure]:
             NEED_TO_ORDER_S,
         ),
         Figure.at_most("class.kernels_lost_untouched", len(lost), "", 0),
-        Figure.at_most("class.orphans", len(findings), "", 0),
+        Figure.at_most("class.orphans", orphans, "", 0),
     ]
 
 

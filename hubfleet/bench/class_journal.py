@@ -17,6 +17,8 @@ class Act:
     do: str
     node: str
     reason: str
+    done: float = 0.0
+    """When it had been carried out, at the latest; `at` is the look that it rests on."""
 
 
 @dataclass(frozen=True)
@@ -41,14 +43,20 @@ class Journal:
     def acts(self, do: str) -> list[Act]:
         """Return what was carried out of one kind: `launch`, `terminate`, `pause` or another."""
         return [
-            Act(float(line["at"]), do, str(each.get("node", "")), str(each["reason"]))
+            Act(
+                at=float(line["at"]),
+                do=do,
+                node=str(each.get("node", "")),
+                reason=str(each["reason"]),
+                done=float(line["at"]) + float(line.get("took", 0)),
+            )
             for line in self.lines
             for each in line.get("actions", ())
             if each["do"] == do and "failed" not in each
         ]
 
     def order_lags(self, needs: Iterable[float]) -> list[float]:
-        """Return for each order how long before it the first need arose that it may answer.
+        """Return for each order how long before its end the first need arose that it may answer.
 
         `needs` are the moments at which more workers were wanted: a click, a notice, a death. What
         was there at the decision before an order was no reason for one, so the first need after
@@ -61,7 +69,7 @@ class Journal:
             before = max((at for at in decided if at < order.at), default=float("-inf"))
             first = next((at for at in moments if before < at <= order.at), None)
             if first is not None:
-                lags.append(order.at - first)
+                lags.append(order.done - first)
         return lags
 
 

@@ -40,7 +40,7 @@ class Pupil:
     stays: list[Stay] = field(default_factory=list)
     stopped: bool = False
     lost: str = ""
-    """Why what the first start held in memory is lost, empty while it is there."""
+    """Why what the server held in memory is lost, empty while it is there."""
     _stack: AsyncExitStack = field(default_factory=AsyncExitStack)
     _kernel: str = ""
 
@@ -49,8 +49,8 @@ class Pupil:
 
     @property
     def node(self) -> str:
-        """The worker that the server was started on; empty before that."""
-        return self.stays[0].node if self.stays else ""
+        """The worker that the server was last seen on; empty before that."""
+        return self.stays[-1].node if self.stays else ""
 
     async def arrive(self, after: float = 0.0) -> None:
         """Log in `after` so many seconds, click, wait, and leave something to find again."""
@@ -73,7 +73,7 @@ class Pupil:
         return await self._ask(code)
 
     async def recall(self) -> str:
-        """Return what the memory of the first start holds."""
+        """Return what the server's memory holds."""
         return await self._ask("print(word)")
 
     async def find(self) -> bool:
@@ -104,10 +104,22 @@ class Pupil:
             return False
 
     def moved(self, at: float) -> None:
-        """Note that the server left its first worker; where it went is not followed."""
+        """Note that the server has left its worker."""
         if self.stays and self.stays[-1].until is None:
             last = self.stays[-1]
             self.stays[-1] = Stay(last.node, last.since, at)
+
+    async def settle_again(self) -> None:
+        """Go on where the server is now: its new kernel, too, is not to be lost.
+
+        Raises HubError where it does not answer any more.
+        """
+        since = time.time()
+        try:
+            self.stays.append(Stay(await self.settle(), since))
+        except BROKEN as error:
+            raise HubError(f"{self.student.name} is not back: {error!r}") from error
+        self.lost = ""
 
     def leave(self, at: float) -> None:
         """Note that the server is stopped."""

@@ -24,6 +24,10 @@ from hubfleet.errors import HubfleetError
 _REQUEST_S = 180
 """Longest wait for one answer, in seconds: the hub holds a slow start's request for a while."""
 
+_SILENCE_S = 60
+"""Longest silence of a start that tells its progress, in seconds: the hub says something every 8 s
+(JupyterHub's keepalive), and a wait for a machine may last longer than any one answer."""
+
 _TLS_CLOSE_S = 0.25
 
 _CELL_S = 60
@@ -189,7 +193,8 @@ class Student:
 
     async def _follow(self, start: Start, began: float) -> None:
         target = f"{self.url}{self._api}/server/progress"
-        async with self._session.get(target, headers=self._token) as events:
+        patience = aiohttp.ClientTimeout(total=None, sock_read=_SILENCE_S)
+        async with self._session.get(target, headers=self._token, timeout=patience) as events:
             async for line in events.content:
                 if not line.startswith(b"data:"):
                     continue

@@ -28,7 +28,7 @@ INTERRUPTED = 130
 HELP = {
     "debug": "Show the traceback of an error.",
     "dry_run": "Say what would be done, and do nothing.",
-    "env": "Environment: local, staging or production.",
+    "env": "Environment: local, class, staging or production.",
     "json": "Print one JSON document on stdout.",
     "name": "Name of the deployment (default: its environment's name).",
     "yes": "Do not ask.",

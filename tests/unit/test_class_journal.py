@@ -11,7 +11,7 @@ from hubfleet.bench.class_journal import Act, Journal, Stay, killed_by_scale_in
 from hubfleet.bench.class_people import Pupil
 from hubfleet.clients.hub import Student
 from hubfleet.consistency import Look
-from hubfleet.controller.reconcile import Finding, Kind, Listings
+from hubfleet.controller.reconcile import Finding, Kind, Listings, Source
 
 
 def decision(at: float, *acts: dict[str, object]) -> str:
@@ -42,7 +42,7 @@ JOURNAL = Journal.read(
 def test_lines_are_in_order_and_what_failed_was_not_done() -> None:
     assert [line["at"] for line in JOURNAL.lines] == [100, 106, 120, 130, 300, 301]
     assert [act.at for act in JOURNAL.acts("launch")] == [106, 120]
-    assert JOURNAL.acts("terminate") == [Act(300, "terminate", "i-1", "why")]
+    assert JOURNAL.acts("terminate") == [Act(300, "terminate", "i-1", "why", 300)]
 
 
 @pytest.mark.parametrize(
@@ -60,6 +60,11 @@ def test_an_order_answers_the_first_need_after_the_decision_before(
     needs: list[float], lags: list[float]
 ) -> None:
     assert JOURNAL.order_lags(needs) == lags
+
+
+def test_an_order_counts_until_it_is_placed() -> None:
+    line = json.loads(decision(106, LAUNCH)) | {"took": 2.5}
+    assert Journal.read("\n".join([decision(100), json.dumps(line)])).order_lags([103]) == [5.5]
 
 
 @pytest.mark.parametrize(
@@ -98,3 +103,6 @@ def test_each_figure_misses_its_target_by_its_own_fault() -> None:
     finding = Finding(Kind.GHOST_SERVER, "ann", "a ghost", "./invoke hub.stop ann", safe=True)
     ghost = Record(100, [103], set(), journal=JOURNAL, final=Look(Listings(0), [finding]))
     assert missed([pupil("i-2")], ghost) == ["class.orphans"]
+    silent = Look(Listings(0, unread={Source.CHEF: "no answer"}), [])
+    unread = Record(100, [103], set(), journal=JOURNAL, final=silent)
+    assert missed([pupil("i-2")], unread) == ["class.orphans"]
