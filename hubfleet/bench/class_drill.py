@@ -6,6 +6,7 @@ is simulated: the controller decides, the local fleet's own faults take workers 
 """
 
 import asyncio
+import re
 import secrets
 import time
 from collections import Counter
@@ -256,9 +257,8 @@ def figures(pupils: Sequence[Pupil], record: Record) -> list[Figure]:
     stays = [stay for pupil in pupils for stay in pupil.stays]
     lost = [p for p in pupils if p.lost and p.node not in record.touched]
     lags = record.journal.order_lags(record.needs)
-    final = record.final
     # Who did not answer may have any number of them.
-    orphans = len(final.findings) + len(final.listings.unread) if final else 1
+    orphans = len(final.findings) + len(final.listings.unread) if (final := record.final) else 1
     return [
         Figure.at_most("class.killed_by_scale_in", killed_by_scale_in(ended, stays), "", 0),
         Figure.at_most(
@@ -280,8 +280,9 @@ def show(console: Console, pupils: Sequence[Pupil], record: Record) -> None:
             f"waits: p50 {percentile(waits, 0.5):.1f} s, p95 {percentile(waits, 0.95):.1f} s,"
             f" longest {max(waits):.1f} s; {len(waits)} students"
         )
-    told = {line for pupil in pupils for line in pupil.told if "/user/" not in line}
-    for line in sorted(told):
+    lines = {line for pupil in pupils for line in pupil.told if "/user/" not in line}
+    # Places in line and times to go differ, the sentences do not.
+    for line in sorted({re.sub(r"\d+", "N", line) for line in lines}):
         console.say(f"  told: {line}")
     for what, seconds in record.phases:
         console.say(f"  {seconds:6.1f} s  {what}")
