@@ -45,8 +45,6 @@ RECOVER_S = 420.0
 SHRINK_S = 900.0
 NEED_TO_ORDER_S = 5.0
 
-LOG = ["docker", "service", "logs", "--raw", "--since"]
-
 
 @dataclass
 class Record:
@@ -169,9 +167,11 @@ class Drill:
             self.hub.stop(pupil.student.name)
 
     async def _shrink(self) -> None:
-        least = self.settings.fleet.workers.min
-        await self._until(lambda: len(self._workers()) <= least, f"{least} workers", SHRINK_S)
-        self._note(f"{least} workers are left")
+        # Those who stay may all be on paused workers, and one worker takes students beside them.
+        held = {pupil.node for pupil in self.pupils if not pupil.stopped}
+        most = max(self.settings.fleet.workers.min, len(held) + bool(held))
+        await self._until(lambda: len(self._workers()) <= most, f"{most} workers", SHRINK_S)
+        self._note(f"{len(self._workers())} workers are left")
 
     def _agree(self) -> Look:
         """Return what everybody says once nothing is on its way any more."""
@@ -182,8 +182,8 @@ class Drill:
         return found
 
     def _journal(self) -> Journal:
-        since = f"{int(self.record.began)}"
-        return Journal.read(run_on(self.fleet, self.machine, [*LOG, since, "hubfleet_fleet"]))
+        log = ["docker", "service", "logs", "--raw", "--since", f"{int(self.record.began)}"]
+        return Journal.read(run_on(self.fleet, self.machine, [*log, "hubfleet_fleet"]))
 
     def _workers(self) -> list[str]:
         return [m.id for m in self.fleet.list() if m.role is Role.SWARM_WORKER]
