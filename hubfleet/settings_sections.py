@@ -231,6 +231,9 @@ class Hub(Section):
     )
     start_timeout_s: Seconds = Field(description="A server that is not placed by then has failed.")
     http_timeout_s: Seconds = Field(description="A placed server that does not answer has failed.")
+    idle_s: Annotated[int, Field(ge=60)] | Literal[0] = Field(
+        description="A server that nobody has used for so long is stopped; 0: none is."
+    )
     data_dir: AbsolutePath = Field(description="Database and state on the hub node.")
     port: Port = Field(description="Port of the proxy on the hub node, behind nginx.")
     api_port: Port = Field(description="Port of the hub's API on the overlays.")

@@ -1,6 +1,7 @@
 """JupyterHub's configuration from the settings that Chef rendered."""
 
 import os
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,9 @@ TEMPLATES = Path(__file__).parent / "templates"
 ROUTES_S = 10
 """Seconds after which a restarted proxy serves running servers again, at most."""
 
+CULL_EVERY_S = 300
+"""Between two looks for servers that nobody uses."""
+
 LONGEST_LINE_S = 900
 """A class of 300 that comes at once is through the line by then, at 3 s a start and 1 at a time."""
 
@@ -43,6 +47,7 @@ def configure(c: Any, settings_file: str | Path, secrets: Path = SECRETS) -> Non
         raise SettingsError(f"{IMAGE} is not set", "it stands in the stack of cookbook jupyterhub")
     _hub(c, settings, secrets)
     _controller(c, secrets)
+    _culler(c, settings.hub.idle_s)
     _spawner(c, settings, image)
     authenticate(c, environment, settings, secrets)
 
@@ -84,6 +89,22 @@ def _controller(c: Any, secrets: Path) -> None:
     c.JupyterHub.load_roles = [
         {"name": "fleet", "services": ["fleet"], "scopes": [*scopes, "read:groups", "proxy"]}
     ]
+
+
+def _culler(c: Any, idle_s: int) -> None:
+    """Have servers stopped that nobody uses: students close the page, and no worker gets empty.
+
+    A kernel that computes, and a page that is open, are use. The scopes are those of its README.
+    """
+    if not idle_s:
+        return
+    times = [f"--timeout={idle_s}", f"--cull-every={min(CULL_EVERY_S, idle_s // 2)}"]
+    command = [sys.executable, "-m", "jupyterhub_idle_culler", *times]
+    scopes = ["list:users", "read:users:activity", "read:servers", "delete:servers"]
+    c.JupyterHub.services.append({"name": "idle-culler", "command": command})
+    c.JupyterHub.load_roles.append(
+        {"name": "idle-culler", "services": ["idle-culler"], "scopes": scopes}
+    )
 
 
 def _spawner(c: Any, settings: HubView, image: str) -> None:

@@ -33,7 +33,7 @@ SESSIONS_PER_USER = 2.0
 """Starts of a user on a day on which they come (225 107 sessions, 937.7 users on 120 days)."""
 
 CULL_S = 1800.0
-"""An idle server of a class is stopped after so long."""
+"""An idle server of a class is stopped after so long: hub.idle_s."""
 
 STAY_S = 900.0
 EARLIEST_S = 600.0

@@ -57,6 +57,44 @@ def test_files_are_there_after_a_stop_and_a_start(lab: Lab, scene: Play) -> None
     scene(play)
 
 
+IMPATIENT = """
+import pathlib, subprocess, sys
+for process in pathlib.Path('/proc').glob('[0-9]*'):
+    try:
+        argv = (process / 'cmdline').read_text().split('\\0')
+        words = (process / 'environ').read_text().split('\\0')
+    except OSError:
+        continue
+    if 'jupyterhub_idle_culler' in argv:
+        break
+else:
+    sys.exit('no culler runs')
+environment = dict(word.split('=', 1) for word in words if '=' in word)
+argv = [sys.executable, '-m', 'jupyterhub_idle_culler', '--timeout=1', '--cull-every=2']
+try:
+    subprocess.run(argv, env=environment, timeout=20)
+except subprocess.TimeoutExpired:
+    pass
+"""
+"""The hub's culler with its own token and rights, and a second of patience, for twenty seconds."""
+
+
+def test_a_server_that_nobody_uses_is_stopped_and_its_files_stay(lab: Lab, scene: Play) -> None:
+    container = lab.on(lab.hub, "docker", "ps", "-qf", "name=hubfleet_hub").strip()
+    culler = ["docker", "exec", container, "python3", "-c", IMPATIENT]
+
+    async def play() -> None:
+        async with lab.students("ida") as (ida,):
+            await ida.write("kept.txt", "kept")
+            await asyncio.to_thread(lab.on, lab.hub, *culler)
+            _, found = await ida.request("GET", "/hub/api/users/ida")
+            assert found["servers"] == {}
+            await ida.start()
+            assert await ida.read("kept.txt") == "kept"
+
+    scene(play)
+
+
 def test_a_restart_of_the_hub_does_not_cut_an_open_kernel(lab: Lab, scene: Play) -> None:
     async def play() -> None:
         async with lab.students("dora") as (dora,), dora.kernel() as kernel:

@@ -58,6 +58,19 @@ def stack(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HUBFLEET_NOTEBOOK_IMAGE", ORDER.image)
 
 
+def test_a_server_that_nobody_uses_is_stopped_by_a_service_that_may_do_little_else(
+    tmp_path: Path,
+) -> None:
+    c = configured(tmp_path, idle_s=600)
+    (culler,) = (each for each in c.JupyterHub.services if each["name"] == "idle-culler")
+    assert culler["command"][-3:] == ["jupyterhub_idle_culler", "--timeout=600", "--cull-every=300"]
+    (role,) = (each for each in c.JupyterHub.load_roles if each["name"] == "idle-culler")
+    assert role["services"] == ["idle-culler"]
+    assert not [scope for scope in role["scopes"] if scope.startswith("admin")]
+    never = configured(tmp_path, idle_s=0)
+    assert [each["name"] for each in never.JupyterHub.services] == ["fleet"]
+
+
 def test_servers_run_the_image_that_the_node_names(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
