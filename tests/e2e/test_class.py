@@ -187,10 +187,10 @@ def test_capitals_mean_the_same_student(lab: Lab, scene: Play) -> None:
 
 
 def test_a_missing_image_is_said_at_once(lab: Lab, scene: Play) -> None:
-    settings = "/etc/hubfleet/settings.json"
-    tag = lab.settings.images.notebook.tag
-    lab.on(lab.hub, "sed", "-i", f"s/{tag}/no-such-tag/", settings)
-    lab.on(lab.hub, "docker", "service", "update", "--force", "-q", "hubfleet_hub")
+    repository = lab.settings.images.notebook.repository
+    image = f"registry.{lab.settings.fleet.zone}/{repository}:no-such-tag"
+    update = ["docker", "service", "update", "-q", "--env-add", f"HUBFLEET_NOTEBOOK_IMAGE={image}"]
+    lab.on(lab.hub, *update, "hubfleet_hub")
 
     async def play() -> None:
         await until_hub_answers(lab)
@@ -203,8 +203,11 @@ def test_a_missing_image_is_said_at_once(lab: Lab, scene: Play) -> None:
     try:
         scene(play)
     finally:
+        lab.on(lab.hub, "docker", "service", "rollback", "-q", "hubfleet_hub")
         lab.on(lab.hub, "chef-client", timeout=300)
-    assert tag in lab.on(lab.hub, "cat", settings), "a converge puts the settings right"
+    environment = "{{.Spec.TaskTemplate.ContainerSpec.Env}}"
+    now = lab.on(lab.hub, "docker", "service", "inspect", "-f", environment, "hubfleet_hub")
+    assert f"{repository}:{lab.settings.images.notebook.tag}" in now
 
 
 async def until_hub_answers(lab: Lab) -> None:
