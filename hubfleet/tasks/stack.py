@@ -1,7 +1,7 @@
 """Tasks for a whole deployment: deploy, status, doctor, verify, converge, destroy."""
 
 from hubfleet.console import Console
-from hubfleet.errors import UsageError
+from hubfleet.errors import PreconditionError, UsageError
 from hubfleet.fleet.local import find
 from hubfleet.state import Deployment, resolve_name
 from hubfleet.tasks.common import task, whole_number
@@ -61,6 +61,11 @@ def doctor(
     from hubfleet.deploy import choose
     from hubfleet.settings import load
 
+    if env and load(env).fleet.backend == "aws":
+        if fix or name:
+            raise UsageError("--fix and --name are for deployments on this machine")
+        _doctor_on_aws(console, env, json)
+        return
     deployment = choose(name, env, None)
     settings = load(deployment.environment)
     found = checks.examine(deployment, settings)
@@ -76,6 +81,24 @@ def doctor(
     if json:
         console.emit_json(treatment.as_json(found, diagnosis))
     treatment.require_healthy(found, diagnosis)
+
+
+def _doctor_on_aws(console: Console, environment: str, json: bool) -> None:
+    from hubfleet import doctor as checks
+    from hubfleet.aws.checks import examine
+    from hubfleet.clients.aws import Aws
+    from hubfleet.settings import load
+
+    settings = load(environment)
+    found = examine(environment, settings, Aws(settings.fleet.aws.region))
+    if json:
+        console.emit_json(checks.as_json(found))
+    else:
+        checks.show(console, found)
+    failed = [check for check in found if check.verdict is checks.Verdict.FAIL]
+    if failed:
+        words = ", ".join(check.name for check in failed)
+        raise PreconditionError(f"to be put right: {words}", failed[0].fix)
 
 
 @task()

@@ -1,0 +1,1 @@
+"""What an environment on AWS is before it is made: its cost, its user-data, its checks."""
