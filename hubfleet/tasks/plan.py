@@ -1,8 +1,52 @@
-"""Tasks that look ahead: what a term will cost, and who will wait."""
+"""Tasks that look ahead: what a deployment on AWS would be, what a term costs, who will wait."""
 
 from hubfleet.console import Console
 from hubfleet.errors import UsageError
 from hubfleet.tasks.common import task, whole_number
+
+
+@task(
+    default=True,
+    help={
+        "students": "How many students there are (default 120).",
+        "ics": "Calendar of the classes: a file or an https address.",
+        "prices": "File of prices (default: the newest of environments/prices).",
+        "env": "Environment on AWS (default production).",
+    },
+)
+def stack(
+    console: Console,
+    students: str | None = None,
+    ics: str | None = None,
+    prices: str | None = None,
+    env: str | None = None,
+    json: bool = False,
+) -> None:
+    """Show what an environment on AWS would be and cost; an account is not needed."""
+    from pathlib import Path
+
+    from hubfleet.aws import plan
+    from hubfleet.clients.aws import Aws
+    from hubfleet.clients.calendar import fetch
+    from hubfleet.controller.calendar import NotACalendarError
+
+    count = whole_number("--students", students)
+    if count == 0:
+        raise UsageError("--students takes a number from 1 on")
+    environment = env or "production"
+    settings = plan.on_aws(environment)
+    text = fetch(ics) if ics else ""
+    question = plan.Question(
+        120 if count is None else count, text, Path(prices) if prices else None
+    )
+    try:
+        found = plan.make(environment, settings, question, Aws(settings.fleet.aws.region))
+    except NotACalendarError as error:
+        raise UsageError(f"{ics}: {error}") from error
+    if json:
+        console.emit_json(plan.as_json(found))
+    else:
+        console.out(plan.as_text(found))
 
 
 @task(
