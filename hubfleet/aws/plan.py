@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from hubfleet import machine_images
-from hubfleet.aws import checks, costs, preview, prices
+from hubfleet.aws import changes, checks, costs, preview, prices
+from hubfleet.aws.changes import Change
 from hubfleet.aws.costs import Estimate, Line, Scenario
 from hubfleet.aws.prices import Prices
 from hubfleet.clients.aws import Aws
 from hubfleet.doctor import Check, Verdict
-from hubfleet.errors import UsageError
+from hubfleet.errors import HubfleetError, UsageError
 from hubfleet.settings import Settings, load
 from hubfleet.simulator import plan as term
 from hubfleet.simulator.study import median
@@ -52,6 +53,8 @@ class Plan:
     scenario: Scenario
     estimate: Estimate
     checks: Sequence[Check]
+    changes: Sequence[Change] | None
+    """What Terraform would change; None where it cannot be told."""
     unchecked: Sequence[str]
 
 
@@ -79,6 +82,7 @@ def make(
     estimate = costs.estimate(settings, known, scenario)
     rendered = preview.render(environment, root)
     found = checks.examine(environment, settings, aws, root)
+    to_change, problem = _changes(environment, settings, found, root)
     return Plan(
         environment,
         variables(environment, settings, root),
@@ -87,8 +91,23 @@ def make(
         scenario,
         estimate,
         found,
-        unchecked(found),
+        to_change,
+        [*unchecked(found), *([problem] if problem else [])],
     )
+
+
+def _changes(
+    environment: str, settings: Settings, found: Sequence[Check], root: Path
+) -> tuple[list[Change] | None, str]:
+    """Return what Terraform would change, or None and why that cannot be told."""
+    well = {check.name for check in found if check.verdict is Verdict.OK}
+    if not {"account", "state"} <= well:
+        return None, "present state: what is there already was not compared, for want of the above"
+    bucket = os.environ[checks.STATE_BUCKET]
+    try:
+        return changes.find(environment, settings.fleet.aws.region, bucket, root), ""
+    except HubfleetError as error:
+        return None, f"present state: {error.message} ({error.hint})"
 
 
 def variables(environment: str, settings: Settings, root: Path = ROOT) -> dict[str, Any]:
@@ -123,16 +142,11 @@ def simulate(settings: Settings, question: Question) -> Scenario:
 
 def unchecked(found: Sequence[Check]) -> list[str]:
     """Return in plain words what this plan does not know."""
-    said = [
+    return [
         f"{check.name}: {check.detail}" + (f" ({check.fix})" if check.fix else "")
         for check in found
         if check.name in OF_ACCOUNT and check.verdict is not Verdict.OK
     ]
-    said.append(
-        "present state: the stack that may be there already was not compared; "
-        "docs/howto/plan-aws.md says how"
-    )
-    return said
 
 
 def as_json(found: Plan) -> dict[str, Any]:
@@ -144,6 +158,7 @@ def as_json(found: Plan) -> dict[str, Any]:
         "user_data": dict(found.rendered.user_data),
         "cost": costs.as_json(found.estimate, found.prices, found.scenario),
         "checks": [asdict(check) for check in found.checks],
+        "changes": None if found.changes is None else [asdict(each) for each in found.changes],
         "unchecked": list(found.unchecked),
     }
 
@@ -158,8 +173,12 @@ def as_text(found: Plan) -> str:
     lines += ["", *_cost(found)]
     lines += ["", "Checks"]
     lines += [f"  {check.verdict:<5} {check.name}: {check.detail}" for check in found.checks]
-    lines += ["", "Not checked"]
-    lines += [f"  {line}" for line in found.unchecked]
+    if found.changes is not None:
+        lines += ["", "Terraform would"]
+        lines += [f"  {line}" for line in changes.as_lines(found.changes)]
+    if found.unchecked:
+        lines += ["", "Not checked"]
+        lines += [f"  {line}" for line in found.unchecked]
     return "\n".join(lines)
 
 

@@ -7,13 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from hubfleet.aws import plan, preview
+from hubfleet.aws import changes, plan, preview
 from hubfleet.clients.aws import Aws
 from hubfleet.errors import CommandError
 from hubfleet.settings import load
 from hubfleet.state import ROOT
 from tests.infrastructure.tools import Tofu
 
+IMAGE = "ami-0123456789abcdef0"
 ROLES = {"chef_server", "hub", "swarm_worker"}
 
 
@@ -70,3 +71,29 @@ def test_an_environment_that_the_stack_refuses_is_said_in_its_words(
         preview.render("staging", tmp_path)
     assert "default_attributes only" in error.value.output
     assert "environments/staging.json" in error.value.hint
+
+
+def test_with_an_account_it_says_what_terraform_would_make(
+    tofu: Tofu, moto: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    settings = load("staging")
+    for name, value in {
+        "AWS_ENDPOINT_URL": moto,
+        "AWS_ACCESS_KEY_ID": "none",
+        "AWS_SECRET_ACCESS_KEY": "none",
+        "TF_VAR_images": json.dumps(dict.fromkeys(("node", "chef_server"), IMAGE)),
+    }.items():
+        monkeypatch.setenv(name, value)
+    aws = Aws(settings.fleet.aws.region)
+    zone = settings.fleet.aws.dns_zone
+    aws.client("route53").create_hosted_zone(Name=zone, CallerReference="plan")
+    where = {"LocationConstraint": aws.region}
+    aws.client("s3").create_bucket(Bucket="plans-states", CreateBucketConfiguration=where)
+    found = changes.find("staging", aws.region, "plans-states")
+    assert {each.action for each in found} == {"make"}
+    assert "aws_autoscaling_group.workers" in {each.address for each in found}
+    assert len(found) > 100
+    assert "Contents" not in aws.client("s3").list_objects_v2(Bucket="plans-states")
+    with pytest.raises(CommandError, match="tofu init fails: ") as error:
+        changes.find("staging", aws.region, "nobodys-states")
+    assert "./invoke doctor --env staging" in error.value.hint

@@ -1,0 +1,88 @@
+"""What Terraform would change in an environment's stack: `tofu plan`, read-only, in a copy."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hubfleet.aws.preview import QUIET, TIMEOUT_S, copy_of_stack
+from hubfleet.clients import infra_tools
+from hubfleet.errors import CommandError
+from hubfleet.image_build import cache_dir
+from hubfleet.machine_images import MANIFEST
+from hubfleet.state import ROOT
+
+PLAN_TIMEOUT_S = 900
+"""Seconds of a plan; each of some 130 things is asked for."""
+
+WORDS = {
+    ("create",): "make",
+    ("update",): "change",
+    ("delete",): "remove",
+    ("delete", "create"): "replace",
+    ("create", "delete"): "replace",
+}
+"""Actions of a plan that change something."""
+
+
+@dataclass(frozen=True)
+class Change:
+    """What would be done to which thing; its address is Terraform's."""
+
+    action: str
+    address: str
+
+
+def find(environment: str, region: str, bucket: str, root: Path = ROOT) -> list[Change]:
+    """Return what a deploy would change, by the state in `bucket`; nothing is locked or written.
+
+    Raises CommandError where AWS or the stack refuses, PreconditionError without OpenTofu.
+    """
+    tofu = infra_tools.require(infra_tools.TOFU, cache_dir(), root)
+    place = {"bucket": bucket, "key": environment, "region": region}
+    backend = [f"-backend-config={key}={value}" for key, value in place.items()]
+    given = [f"-var=environment={environment}", f"-var=image_manifest={root / MANIFEST}"]
+    steps: list[tuple[list[str], int]] = [
+        (["init", "-no-color", *backend], TIMEOUT_S),
+        (["plan", "-no-color", "-lock=false", "-out=found", *given], PLAN_TIMEOUT_S),
+        (["show", "-json", "found"], TIMEOUT_S),
+    ]
+    with copy_of_stack(root) as stack:
+        for argv, timeout in steps:
+            done = tofu.run(argv, cwd=stack, env=QUIET, check=False, timeout=timeout)
+            if done.returncode:
+                said = done.stdout + done.stderr
+                raise CommandError(
+                    f"tofu {argv[0]} fails: {_first(said)}",
+                    f"./invoke doctor --env {environment} says what the account lacks",
+                    said,
+                )
+    return changes(json.loads(done.stdout))
+
+
+def changes(document: Mapping[str, Any]) -> list[Change]:
+    """Return the changes in what `tofu show -json` prints of a plan."""
+    return [
+        Change(WORDS[actions], each["address"])
+        for each in document.get("resource_changes", [])
+        if (actions := tuple(each["change"]["actions"])) in WORDS
+    ]
+
+
+def as_lines(found: Sequence[Change]) -> list[str]:
+    """Return the changes as words, what is lost first."""
+    if not found:
+        return ["nothing: the stack is as it should be"]
+    order = ("remove", "replace", "change", "make")
+    return [
+        f"{each.action:<8} {each.address}"
+        for each in sorted(found, key=lambda each: (order.index(each.action), each.address))
+    ]
+
+
+def _first(text: str) -> str:
+    """Return the first error of OpenTofu in one line."""
+    lines = [line.strip(" │╷╵") for line in text.splitlines()]
+    errors = [line for line in lines if line.startswith("Error: ")]
+    return errors[0].removeprefix("Error: ") if errors else "it gives no reason"
