@@ -156,7 +156,7 @@ def vcpus(aws: Aws, settings: Settings) -> tuple[int, int]:
 def _zone(aws: Aws, settings: Settings) -> Check:
     wanted = settings.fleet.aws.dns_zone
     with aws.refusals("the public DNS zones cannot be told"):
-        found = aws.call("route53", "list_hosted_zones_by_name", DNSName=wanted)["HostedZones"]
+        found = list(aws.pages("route53", "list_hosted_zones", "HostedZones"))
     public = [each for each in found if not each.get("Config", {}).get("PrivateZone")]
     if f"{wanted}." not in {each["Name"] for each in public}:
         fix = f"aws route53 create-hosted-zone --name {wanted} --caller-reference {wanted}"

@@ -1,8 +1,10 @@
 """Doctor's checks of an account: against moto, and what moto lacks against botocore's Stubber."""
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from botocore.stub import Stubber
@@ -12,6 +14,7 @@ from hubfleet.aws import checks
 from hubfleet.clients.aws import Aws
 from hubfleet.doctor import Check, Verdict
 from hubfleet.settings import Settings, load
+from hubfleet.state import ROOT
 
 ENVIRONMENT = "production"
 
@@ -185,3 +188,24 @@ def test_an_old_tofu_is_refused(
     found = checks.examine(ENVIRONMENT, settings, Aws(settings.fleet.aws.region), tmp_path)
     (tofu,) = [check for check in found if check.name == "tofu"]
     assert (tofu.verdict, tofu.detail) == (Verdict.FAIL, "1.9.4 cannot lock a state in S3")
+
+
+def test_the_role_that_plans_on_github_may_ask_all_of_it(
+    aws: Aws, settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = set()
+
+    def note(params: object, model: Any, **rest: object) -> None:
+        asked.add(f"{model.service_model.signing_name}:{model.name}")
+
+    monkeypatch.setenv(checks.STATE_BUCKET, "nobodys-states")
+    bake(aws, tmp_path)
+    for service in ("ec2", "service-quotas", "route53", "s3", "sts"):
+        aws.client(service).meta.events.register("before-parameter-build", note)
+    examined(aws, settings, tmp_path)
+    free = {"sts:GetCallerIdentity"}
+    # AWS asks for another action than the request's name here alone.
+    names = {"s3:ListBucket" if each == "s3:HeadBucket" else each for each in asked} - free
+    assert len(names) == 6
+    text = (ROOT / "terraform/bootstrap/plan.tf").read_text()
+    assert names - set(re.findall(r'"([a-z0-9]+:[A-Za-z]+)"', text)) == set()
