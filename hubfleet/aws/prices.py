@@ -11,8 +11,8 @@ from hubfleet.state import ROOT
 
 FOLDER = Path("environments") / "prices"
 
-UNVERIFIED = ("memory", "assumed")
-"""Sources of numbers that nobody has compared with AWS."""
+UNVERIFIED = ("secondary", "memory", "assumed")
+"""Sources of numbers that nobody here has compared with AWS."""
 
 UNITS = (
     *("address_hour", "backup_gb_month", "ebs_gb_month", "efs_gb_month", "efs_write_gb"),

@@ -86,7 +86,7 @@ def test_more_students_than_the_environment_takes_are_said(settings: Settings) -
 
 def test_numbers_without_a_check_are_named(settings: Settings, document: dict[str, Any]) -> None:
     known = prices.read(prices.newest(), REGION)
-    assert {"spot_share", "home_gb", f"factor of {REGION}"} <= set(known.unverified)
+    assert {"spot_share", "nat_hour", "home_gb", f"factor of {REGION}"} <= set(known.unverified)
     assert "m7i.large" not in known.unverified
     remarks = costs.estimate(settings, known, Scenario(12, 1.0, 1.0)).remarks
     assert document["date"] in remarks[0]
