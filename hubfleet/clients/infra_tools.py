@@ -44,8 +44,9 @@ class Tool:
         check: bool = True,
         log: Path | None = None,
         timeout: float = RUN_TIMEOUT_S,
+        grace: float | None = None,
     ) -> process.Completed:
-        """Run it in `cwd`, for `timeout` seconds at most; errors are those of process.run."""
+        """Run it in `cwd`, for `timeout` seconds at most; arguments and errors of process.run."""
         return process.run(
             [self.path, *argv],
             cwd=cwd,
@@ -53,6 +54,7 @@ class Tool:
             check=check,
             log=log,
             timeout=timeout,
+            grace=grace,
         )
 
 

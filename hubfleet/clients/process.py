@@ -39,11 +39,14 @@ def run(
     env: Mapping[str, str] | None = None,
     check: bool = True,
     log: Path | None = None,
+    grace: float | None = None,
 ) -> Completed:
     """Run a program to its end, without a shell.
 
     `timeout` is in seconds; `env` is added to this process's environment. With `log`, both outputs
-    are appended to that file while the program runs, and returned together as `stdout`.
+    are appended to that file while the program runs, and returned together as `stdout`. With
+    `grace`, the program has so many seconds to end once it is told to, and is told once: the
+    terminal's Ctrl-C does not reach it beside.
     Raises PreconditionError where the program does not exist, CommandError where it did not end in
     time or, with `check`, ended with another code than 0.
     """
@@ -62,6 +65,7 @@ def run(
             stdout=out,
             stderr=subprocess.STDOUT if log else err,
             timeout=timeout,
+            grace=grace,
         )
         done = Completed(0 if code is None else code, _read(out, start), _read(err, 0))
     if code is None:
@@ -95,11 +99,18 @@ def _wait(
     stdout: IO[bytes],
     stderr: IO[bytes] | int,
     timeout: float | None,
+    grace: float | None,
 ) -> int | None:
     """Start `command` and return its exit code, or None where it had to be killed."""
     try:
         program = subprocess.Popen(
-            command, cwd=cwd, env=env, stdin=stdin, stdout=stdout, stderr=stderr
+            command,
+            cwd=cwd,
+            env=env,
+            stdin=stdin,
+            stdout=stdout,
+            stderr=stderr,
+            start_new_session=grace is not None,
         )
     except FileNotFoundError as error:
         if cwd is not None and not cwd.is_dir():
@@ -112,18 +123,18 @@ def _wait(
     try:
         return program.wait(timeout)
     except subprocess.TimeoutExpired:
-        _end(program)
+        _end(program, grace)
         return None
     except BaseException:
-        _end(program)
+        _end(program, grace)
         raise
 
 
-def _end(program: subprocess.Popen[bytes]) -> None:
+def _end(program: subprocess.Popen[bytes], grace: float | None) -> None:
     """End a program, with a moment to clean up."""
     program.terminate()
     try:
-        program.wait(GRACE_S)
+        program.wait(GRACE_S if grace is None else grace)
     except subprocess.TimeoutExpired:
         program.kill()
         program.wait()
