@@ -7,17 +7,14 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from hubfleet import machine_images
+from hubfleet.aws import states
 from hubfleet.clients import infra_tools
-from hubfleet.clients.aws import MISSING, Aws
-from hubfleet.clients.aws_fleet import AwsRefusal
+from hubfleet.clients.aws import Aws
 from hubfleet.doctor import Check, Verdict
-from hubfleet.errors import HubfleetError
+from hubfleet.errors import HubfleetError, PreconditionError
 from hubfleet.image_build import cache_dir
 from hubfleet.settings import Settings
 from hubfleet.state import ROOT
-
-STATE_BUCKET = "AWS_STATE_BUCKET"
-"""Variable of the shell that names the bucket of Terraform's states."""
 
 ON_DEMAND_QUOTA, SPOT_QUOTA = "L-1216C47A", "L-34B43A08"
 """vCPUs of standard instances (A, C, D, H, I, M, R, T, Z) in a region, by Service Quotas."""
@@ -26,6 +23,9 @@ OLDEST_TOFU = (1, 10)
 """The first version that locks a state in S3 with a file (terraform/versions.tf)."""
 
 NEEDED_IMAGES = ("node", "chef_server")
+
+GIVEN_IMAGES = "TF_VAR_images"
+"""Variable of the shell that gives Terraform AMIs in place of the manifest's, as JSON."""
 
 PLUGIN = "session-manager-plugin"
 
@@ -85,8 +85,8 @@ def _packer(root: Path) -> Check:
 
 def _plugin() -> Check:
     if shutil.which(PLUGIN) is None:
-        fix = f"install {PLUGIN}: without it there is no shell on a machine"
-        return Check(PLUGIN, Verdict.WARN, "not installed", fix)
+        fix = f"install {PLUGIN}, as AWS's Systems Manager guide says: it leads to the Chef server"
+        return Check(PLUGIN, Verdict.FAIL, "not installed", fix)
     return Check(PLUGIN, Verdict.OK, "there")
 
 
@@ -165,10 +165,26 @@ def _zone(aws: Aws, settings: Settings) -> Check:
     return Check("zone", Verdict.OK, wanted)
 
 
+def needed_images(settings: Settings) -> tuple[str, ...]:
+    """Return the machine images that a stack of these settings starts from."""
+    return NEEDED_IMAGES if settings.chef_server.mode != "external" else NEEDED_IMAGES[:1]
+
+
+def chosen_images(environment: str, region: str, root: Path) -> dict[str, str]:
+    """Return the AMIs that Terraform takes: the shell's (TF_VAR_images), else the manifest's."""
+    noted = machine_images.noted(machine_images.read(root), environment, region)
+    try:
+        given: dict[str, str] = json.loads(os.environ.get(GIVEN_IMAGES) or "{}")
+    except ValueError as error:
+        raise PreconditionError(
+            f"TF_VAR_images is no JSON: {error}", 'write {"node": "ami-...", "chef_server": "..."}'
+        ) from error
+    return {each.image: each.ami for each in noted} | given
+
+
 def _images(aws: Aws, environment: str, settings: Settings, root: Path) -> Check:
-    noted = machine_images.noted(machine_images.read(root), environment, aws.region)
-    amis = {each.image: each.ami for each in noted}
-    needed = NEEDED_IMAGES if settings.chef_server.mode != "external" else NEEDED_IMAGES[:1]
+    amis = chosen_images(environment, aws.region, root)
+    needed = needed_images(settings)
     missing = [name for name in needed if name not in amis]
     if missing:
         detail = f"packer/manifest.json has no image of {environment}: {', '.join(missing)}"
@@ -192,16 +208,7 @@ def _owned(aws: Aws, amis: dict[str, str]) -> set[str]:
 
 
 def _state(aws: Aws) -> Check:
-    bucket = os.environ.get(STATE_BUCKET, "")
-    if not bucket:
-        fix = f"export {STATE_BUCKET}=NAME"
-        return Check("state", Verdict.FAIL, f"{STATE_BUCKET} names no bucket of states", fix)
-    try:
-        with aws.refusals(f"the bucket of states {bucket} cannot be seen"):
-            aws.call("s3", "head_bucket", Bucket=bucket)
-    except AwsRefusal as refusal:
-        if refusal.code not in MISSING:
-            raise
-        fix = f"correct {STATE_BUCKET}, or run: aws s3 mb s3://{bucket} --region {aws.region}"
-        return Check("state", Verdict.FAIL, f"there is no bucket {bucket}", fix)
+    bucket = states.name(aws.identity().account, aws.region)
+    if not states.exists(aws, bucket):
+        return Check("state", Verdict.WARN, f"there is no bucket {bucket} yet", "deploy makes it")
     return Check("state", Verdict.OK, bucket)

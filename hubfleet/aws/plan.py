@@ -21,6 +21,9 @@ from hubfleet.simulator import plan as term
 from hubfleet.simulator.study import median
 from hubfleet.state import ROOT
 
+STUDENTS = 120
+"""How many there are where nobody says."""
+
 SEEDS = 3
 """Runs of the simulated week; plan.simulate makes more, and says how far they lie apart."""
 
@@ -103,7 +106,8 @@ def _changes(
     well = {check.name for check in found if check.verdict is Verdict.OK}
     if not {"account", "state"} <= well:
         return None, "present state: what is there already was not compared, for want of the above"
-    bucket = os.environ[checks.STATE_BUCKET]
+    # What that check has found is the bucket's name.
+    bucket = next(check.detail for check in found if check.name == "state")
     try:
         return changes.find(environment, settings.fleet.aws.region, bucket, root), ""
     except HubfleetError as error:

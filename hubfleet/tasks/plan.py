@@ -37,7 +37,7 @@ def stack(
     settings = plan.on_aws(environment)
     text = fetch(ics) if ics else ""
     question = plan.Question(
-        120 if count is None else count, text, Path(prices) if prices else None
+        plan.STUDENTS if count is None else count, text, Path(prices) if prices else None
     )
     try:
         found = plan.make(environment, settings, question, Aws(settings.fleet.aws.region))

@@ -10,7 +10,7 @@ import pytest
 from botocore.stub import Stubber
 from moto import mock_aws
 
-from hubfleet.aws import checks
+from hubfleet.aws import checks, states
 from hubfleet.clients.aws import Aws
 from hubfleet.doctor import Check, Verdict
 from hubfleet.settings import Settings, load
@@ -21,7 +21,7 @@ ENVIRONMENT = "production"
 
 @pytest.fixture(autouse=True)
 def an_account(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    for name in ("AWS_PROFILE", "AWS_ENDPOINT_URL", checks.STATE_BUCKET):
+    for name in ("AWS_PROFILE", "AWS_ENDPOINT_URL", states.STATE_BUCKET):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "credentials"))
@@ -78,7 +78,7 @@ def test_an_account_with_all_of_it_is_well(
     aws.client("route53").create_hosted_zone(Name=zone, CallerReference="x")
     where = {"LocationConstraint": aws.region}
     aws.client("s3").create_bucket(Bucket="the-states", CreateBucketConfiguration=where)
-    monkeypatch.setenv(checks.STATE_BUCKET, "the-states")
+    monkeypatch.setenv(states.STATE_BUCKET, "the-states")
     bake(aws, tmp_path)
     found = examined(aws, settings, tmp_path)
     asked = ("account", "region", "quotas", "zone", "machine images", "state")
@@ -94,7 +94,6 @@ def test_an_empty_account_lacks_each_and_each_has_a_cure(
         "quotas": ("on-demand vCPUs may be needed", "request-service-quota-increase"),
         "zone": ("no public zone example.org", "create-hosted-zone"),
         "machine images": ("no image of production: node, chef_server", "images.bake"),
-        "state": ("names no bucket", f"export {checks.STATE_BUCKET}="),
     }
     for name, (detail, fix) in said.items():
         assert found[name].verdict is Verdict.FAIL
@@ -127,13 +126,17 @@ def test_an_image_that_is_gone_is_named(aws: Aws, settings: Settings, tmp_path: 
     )
 
 
-def test_a_bucket_that_is_not_there(
-    aws: Aws, settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_bucket_that_is_not_there_is_made_by_deploy(
+    aws: Aws, settings: Settings, tmp_path: Path
 ) -> None:
-    monkeypatch.setenv(checks.STATE_BUCKET, "nobodys-states")
     found = examined(aws, settings, tmp_path)["state"]
-    assert (found.verdict, found.detail) == (Verdict.FAIL, "there is no bucket nobodys-states")
-    assert "aws s3 mb s3://nobodys-states" in found.fix
+    account = aws.identity().account
+    assert (found.verdict, found.detail) == (
+        Verdict.WARN,
+        f"there is no bucket hubfleet-state-{account}-{aws.region} yet",
+    )
+    states.ensure(aws, states.name(account, aws.region))
+    assert examined(aws, settings, tmp_path)["state"].verdict is Verdict.OK
 
 
 def test_vcpus_are_those_of_all_machines_at_the_most(aws: Aws, settings: Settings) -> None:
@@ -159,7 +162,7 @@ def test_without_credentials_the_account_is_said_once(
     monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
     found = checks.examine(ENVIRONMENT, settings, Aws(settings.fleet.aws.region), tmp_path)
     failed = [check.name for check in found if check.verdict is Verdict.FAIL]
-    assert [name for name in failed if name != "tofu"] == ["account"]
+    assert [name for name in failed if name not in {"tofu", checks.PLUGIN}] == ["account"]
     left = [check.name for check in found if check.detail.startswith("not checked")]
     assert left == ["region", "quotas", "zone", "machine images", "state"]
 
@@ -173,7 +176,7 @@ def test_a_machine_without_tofu(
     found = checks.examine(ENVIRONMENT, settings, Aws(settings.fleet.aws.region), tmp_path)
     by_name = {check.name: check.verdict for check in found}
     assert by_name["tofu"] is Verdict.FAIL
-    assert (by_name["packer"], by_name[checks.PLUGIN]) == (Verdict.WARN, Verdict.WARN)
+    assert (by_name["packer"], by_name[checks.PLUGIN]) == (Verdict.WARN, Verdict.FAIL)
 
 
 def test_an_old_tofu_is_refused(
@@ -198,7 +201,7 @@ def test_the_role_that_plans_on_github_may_ask_all_of_it(
     def note(params: object, model: Any, **rest: object) -> None:
         asked.add(f"{model.service_model.signing_name}:{model.name}")
 
-    monkeypatch.setenv(checks.STATE_BUCKET, "nobodys-states")
+    monkeypatch.setenv(states.STATE_BUCKET, "nobodys-states")
     bake(aws, tmp_path)
     for service in ("ec2", "service-quotas", "route53", "s3", "sts"):
         aws.client(service).meta.events.register("before-parameter-build", note)
