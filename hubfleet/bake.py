@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from hubfleet import bake_inputs, machine_images
+from hubfleet.aws.registry import address
 from hubfleet.clients import git, infra_tools
 from hubfleet.clients.aws_fleet import AwsFleet, AwsRefusal
 from hubfleet.clients.infra_tools import Tool
@@ -94,14 +95,15 @@ def on_aws(environment: str) -> Settings:
 
 
 def bake(request: Request, console: Console, root: Path = ROOT) -> list[MachineImage]:
-    """Make the images, note them in packer/manifest.json, and return them.
+    """Make the images in numbered stages, note them in packer/manifest.json, and return them.
 
     Raises PreconditionError where Packer is missing or a lock stale, CommandError with a next step
     where AWS or Packer fails; packer/manifest.json then has what was made until then.
     """
     region = on_aws(request.environment).fleet.aws.region
     aws = AwsFleet(region)
-    registry = _registry(request, aws)
+    # Also the proof that there are credentials.
+    registry = address(request.environment, aws)
     if "node" in request.images:
         _require_notebook(request, aws)
     console.plan(4)
@@ -176,17 +178,6 @@ def _given(request: Request, inputs: str, registry: str, root: Path) -> list[str
         "subnet_id": request.subnet,
     }
     return [f"-only={only}", *(f"-var={name}={value}" for name, value in values.items())]
-
-
-def _registry(request: Request, aws: AwsFleet) -> str:
-    """Return the environment's registry in the account in use, as terraform/registry.tf has it.
-
-    Also the proof that there are credentials: it raises CommandError where there are none.
-    """
-    who = aws.call("sts", "get_caller_identity")
-    partition = who["Arn"].split(":")[1]
-    suffix = "amazonaws.com.cn" if partition == "aws-cn" else "amazonaws.com"
-    return f"{who['Account']}.dkr.ecr.{aws.region}.{suffix}/hubfleet-{request.environment}"
 
 
 def _require_notebook(request: Request, aws: AwsFleet) -> None:

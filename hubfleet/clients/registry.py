@@ -26,10 +26,13 @@ def pack(archive: Path, target: Path) -> None:
 
 @dataclass(frozen=True)
 class Registry:
-    """The writing side of a registry at `address` ("host:port")."""
+    """The writing side of a registry at `address` ("host:port", or with a path: "host/prefix").
+
+    Without `ca_file` the system's certificate authorities count.
+    """
 
     address: str
-    ca_file: Path
+    ca_file: Path | None
     user: str
     password: str = field(repr=False)
 
@@ -69,7 +72,8 @@ class Registry:
         with tempfile.TemporaryDirectory() as folder:
             certificates = Path(folder) / "certificates"
             certificates.mkdir()
-            (certificates / "ca.crt").write_bytes(self.ca_file.read_bytes())
+            if self.ca_file is not None:
+                (certificates / "ca.crt").write_bytes(self.ca_file.read_bytes())
             token = base64.b64encode(f"{self.user}:{self.password}".encode()).decode()
             authfile = Path(folder) / "auth.json"
             authfile.touch(0o600)

@@ -10,6 +10,7 @@ import pytest
 from moto import mock_aws
 
 from hubfleet import bake, bake_inputs, machine_images
+from hubfleet.aws import registry
 from hubfleet.clients import git
 from hubfleet.clients.aws_fleet import AwsFleet
 from hubfleet.errors import CommandError, PreconditionError, UsageError
@@ -126,8 +127,8 @@ def test_a_broken_manifest_is_said(tmp_path: Path) -> None:
 
 
 def test_the_registry_is_that_of_the_account(aws: Any) -> None:
-    registry = bake._registry(bake.Request.checked("staging", [], ""), aws)
-    assert registry.endswith(f".dkr.ecr.{REGION}.amazonaws.com/hubfleet-staging")
+    address = registry.address("staging", aws)
+    assert address.endswith(f".dkr.ecr.{REGION}.amazonaws.com/hubfleet-staging")
 
 
 def test_a_node_image_needs_the_notebook_image_in_the_registry(aws: Any) -> None:
@@ -158,7 +159,7 @@ def test_without_credentials_nothing_is_made(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", "/nonexistent")
     monkeypatch.setenv("AWS_CONFIG_FILE", "/nonexistent")
     with pytest.raises(CommandError, match="no AWS credentials"):
-        bake._registry(bake.Request.checked("staging", [], ""), AwsFleet(REGION))
+        registry.address("staging", AwsFleet(REGION))
 
 
 def _register(aws: Any, image: str, environment: str) -> str:
