@@ -1,4 +1,4 @@
-"""What Terraform calls the things of a stack that the controller uses; written down here alone."""
+"""What Terraform calls the things of a stack that Python looks for; written down here alone."""
 
 from dataclasses import dataclass
 
@@ -23,6 +23,15 @@ class AwsNames:
     def queue(self) -> str:
         """Return the queue of the controller's messages."""
         return f"{self.stack}-events"
+
+    @property
+    def homes(self) -> str:
+        """Return the creation token of the file system with the students' homes."""
+        return f"{self.stack}-homes"
+
+    def artifacts(self, account: str, region: str) -> str:
+        """Return the bucket of policies and backups."""
+        return f"{self.stack}-{account}-{region}"
 
     def group(self, pool: str) -> str:
         """Return the Auto Scaling group of a pool (setting autoscaler.pools.order)."""
