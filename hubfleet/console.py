@@ -53,9 +53,9 @@ class Console:
         self._open_line = False
         self._status: Status | None = None
 
-    def plan(self, total: int) -> None:
-        """Say how many stages follow; their numbers start again at 1."""
-        self._total, self._number = total, 0
+    def plan(self, total: int, done: int = 0) -> None:
+        """Say how many stages there are; the next one's number is `done` + 1."""
+        self._total, self._number = total, done
 
     @contextmanager
     def stage(self, title: str) -> Iterator[Stage]:

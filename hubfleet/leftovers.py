@@ -2,6 +2,7 @@
 
 import re
 import time
+from collections.abc import Callable, Container
 
 from hubfleet import inventory, policy
 from hubfleet.fleet.base import Fleet
@@ -14,7 +15,14 @@ INSTANCE_ID = re.compile(r"i-[0-9a-f]{17}")
 
 
 def forget_machines(deployment: Deployment, fleet: Fleet, shared: bool) -> None:
-    """Delete the Chef nodes and clients of machines that are no more.
+    """Delete the Chef nodes and clients of machines that the fleet has no more."""
+    forget_all_but(deployment, lambda: {instance.id for instance in fleet.list()}, shared)
+
+
+def forget_all_but(
+    deployment: Deployment, alive: Callable[[], Container[str]], shared: bool
+) -> None:
+    """Delete the Chef nodes and clients of machines that are no more; `alive` names the others.
 
     A `shared` server may hold other deployments: there only nodes of this policy group are ours,
     and a client without a node stays.
@@ -25,9 +33,9 @@ def forget_machines(deployment: Deployment, fleet: Fleet, shared: bool) -> None:
     else:
         known = set(chef.nodes()) | set(chef.clients())
     # After that: the controller may have launched a machine meanwhile, which has registered.
-    alive = {instance.id for instance in fleet.list()}
+    machines = alive()
     for name in known:
-        if INSTANCE_ID.fullmatch(name) and name not in alive:
+        if INSTANCE_ID.fullmatch(name) and name not in machines:
             chef.delete_node(name)
             chef.delete_client(name)
 
