@@ -52,6 +52,10 @@ class NotConnected(AwsRefusal):
     """The machine's agent is not, or not yet, connected with Session Manager."""
 
 
+class PortTaken(PreconditionError):
+    """Something listens on the local port already, such as another tunnel."""
+
+
 @dataclass(frozen=True)
 class Tunnel:
     """An open way to a port of a machine."""
@@ -88,10 +92,9 @@ class Tunnel:
 def forward(aws: Aws, instance_id: str, port: int, local_port: int) -> Iterator[Tunnel]:
     """Lead `localhost:local_port` to a port of a machine, as long as the context lasts.
 
-    Raises PreconditionError without the plug-in, or where the local port is taken; NotConnected
-    where the machine is not (yet) connected; AwsRefusal, or CommandError with the plug-in's words,
-    where the port does not open within OPEN_TIMEOUT_S, or where what runs in the context fails
-    because the plug-in has ended.
+    Raises PreconditionError without the plug-in, PortTaken, NotConnected where the machine is not
+    (yet) connected, AwsRefusal, and CommandError with the plug-in's words where the port does not
+    open within OPEN_TIMEOUT_S, or where what runs in the context fails because the plug-in ended.
     """
     plugin = _plugin()
     _require_free(local_port)
@@ -156,16 +159,15 @@ def _require_free(port: int) -> None:
             except PermissionError as error:
                 raise PreconditionError(
                     f"this user may not listen on port {port}",
-                    "take ports from 1024 on: they are chosen by --port of the first deploy",
+                    "take one from 1024 on",
                 ) from error
             except OSError as error:
                 if error.errno != errno.EADDRINUSE:
                     continue  # no IPv6 here, for instance
-                raise PreconditionError(
+                raise PortTaken(
                     f"port {port} of this machine is in use",
-                    f"close the other tunnel; ss -ltnp 'sport = :{port}' names what listens. "
-                    "The port is that of the deployment's record, chosen by --port of its first "
-                    "deploy; nothing needs to be destroyed",
+                    f"close the other tunnel: ss -ltnp 'sport = :{port}' names what listens; the "
+                    "port stands in the deployment's record, and nothing needs to be destroyed",
                 ) from error
 
 

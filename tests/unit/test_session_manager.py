@@ -18,7 +18,7 @@ from hubfleet.clients import process, session_manager
 from hubfleet.clients.aws import Aws
 from hubfleet.clients.aws_fleet import AwsRefusal
 from hubfleet.clients.chef_process import free_port
-from hubfleet.clients.session_manager import RESPONSE, NotConnected, forward
+from hubfleet.clients.session_manager import RESPONSE, NotConnected, PortTaken, forward
 from hubfleet.errors import CommandError, PreconditionError
 from tests.unit.session_manager import INSTANCE, SESSION, answering, gone, install, notes, request
 
@@ -255,12 +255,12 @@ def test_a_port_in_use_is_found_before_a_session_begins(aws: Aws, port: int, not
     # Without an answer of the stub, a call would fail otherwise.
     with (
         Stubber(aws.client("ssm")),
-        pytest.raises(PreconditionError, match=f"port {port} of this machine is in use") as caught,
+        pytest.raises(PortTaken, match=f"port {port} of this machine is in use") as caught,
         forward(aws, INSTANCE, 443, port),
     ):
         pytest.fail("nothing leads there")
     assert "close the other tunnel" in caught.value.hint
-    assert "--port" in caught.value.hint
+    assert "nothing needs to be destroyed" in caught.value.hint
 
 
 def test_without_the_plugin_it_says_where_it_is(
