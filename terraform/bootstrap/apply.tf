@@ -177,7 +177,7 @@ data "aws_iam_policy_document" "change" {
   statement {
     sid       = "Secrets"
     actions   = ["ssm:AddTagsToResource", "ssm:DeleteParameter", "ssm:DeleteParameters", "ssm:GetParameter", "ssm:GetParameters", "ssm:GetParametersByPath", "ssm:PutParameter"]
-    resources = [local.arns[each.key].parameters]
+    resources = local.arns[each.key].parameters
   }
 
   statement {

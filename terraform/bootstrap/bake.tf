@@ -106,9 +106,25 @@ data "aws_iam_policy_document" "bake" {
   }
 }
 
-resource "aws_iam_role_policy" "bake" {
-  for_each = local.aws
-  name     = "bake"
-  role     = aws_iam_role.ci["${each.key}-bake"].id
-  policy   = data.aws_iam_policy_document.bake[each.key].json
+# Not inline: with the rest of the apply role's it would be longer than AWS takes of one role.
+resource "aws_iam_policy" "bake" {
+  for_each    = local.aws
+  name        = "${each.key}-bake"
+  path        = local.path
+  description = "What Packer needs to make machine images of ${each.key}."
+  policy      = data.aws_iam_policy_document.bake[each.key].json
+}
+
+resource "aws_iam_role_policy_attachment" "bake" {
+  for_each   = local.aws
+  role       = aws_iam_role.ci["${each.key}-bake"].name
+  policy_arn = aws_iam_policy.bake[each.key].arn
+}
+
+# The first deploy makes the images that it finds nowhere, so the apply role may, too; both roles are given
+# to runs in the same protected environment.
+resource "aws_iam_role_policy_attachment" "apply_bake" {
+  for_each   = local.aws
+  role       = aws_iam_role.ci["${each.key}-apply"].name
+  policy_arn = aws_iam_policy.bake[each.key].arn
 }

@@ -186,8 +186,8 @@ locals {
         # reason: as above
         "arn:${local.partition}:iam::${local.account}:instance-profile/hubfleet-${name}-*",
       ]
-      # reason: the secrets of one environment
-      parameters = "arn:${local.partition}:ssm:${aws.region}:${local.account}:parameter${local.secrets[name]}/*"
+      # reason: the secrets of one environment; whoever lists them is asked about the path itself, too
+      parameters = [for part in ["", "/*"] : "arn:${local.partition}:ssm:${aws.region}:${local.account}:parameter${local.secrets[name]}${part}"]
       # reason: the group of one environment; AWS puts an id of its own making before the name
       group = "arn:${local.partition}:autoscaling:${aws.region}:${local.account}:autoScalingGroup:*:autoScalingGroupName/hubfleet-${name}-workers"
       # reason: EC2, EFS name things by ids that they give; this one region and account

@@ -19,6 +19,9 @@ SUBJECTS = {
 
 LOOKS = re.compile(r"(Describe|Get|List|View)")
 
+GIVEN_MORE = re.compile(r"-(apply|bake)\"\]|aws_iam_role\.builder\[")
+"""Roles that are given other policies than that for looking, as they are written."""
+
 SECRETS = {"ssm:GetParameter", "ssm:GetParameters", "ssm:GetParametersByPath"}
 
 GIVES_POWERS = {"iam:CreateRole", "iam:PutRolePolicy", "iam:PutRolePermissionsBoundary"}
@@ -74,12 +77,12 @@ def plans_only_look(stack: Stack) -> Iterator[str]:
     attached = stack.resources("aws_iam_role_policy_attachment")
     for policy in [*stack.resources("aws_iam_role_policy"), *attached]:
         look = policy.body.get("policy_arn") == "${aws_iam_policy.look[each.key].arn}"
-        if "-plan" in policy.body["role"] and not look:
-            yield f"{policy} gives plans more"
+        if not look and not GIVEN_MORE.search(policy.body["role"]):
+            yield f"{policy} may give plans more"
 
 
 def new_roles_keep_their_bounds(stack: Stack) -> Iterator[str]:
-    for name in ("change", "change_roles", "bake"):
+    for name in ("change", "change_roles", "bake", "operate"):
         for each in stack.policy(name):
             actions = set(each["actions"])
             yield from (f"{name}: {action}" for action in sorted(actions & NEVER))
@@ -111,8 +114,39 @@ def secrets_are_one_environments(stack: Stack) -> Iterator[str]:
     for name in ("change", "machines"):
         for each in stack.policy(name):
             reaches = [a for a in each["actions"] if a.startswith("ssm:") and "Parameter" in a]
-            if reaches and "${local.secrets[" not in _resolved(stack, each):
+            written = _resolved(stack, each)
+            ours = written.count("${local.secrets[")
+            if reaches and not ours == written.count(":parameter") > 0:
                 yield f"{name}: {each['sid']} reaches secrets of others"
+
+
+def tunnels_lead_to_the_chef_server(stack: Stack) -> Iterator[str]:
+    """A tunnel, no shell; to one machine of the environment; ended by who has started it."""
+    checked = "ssm:SessionDocumentAccessCheck"
+    for name in ("look", "change", "change_roles", "bake", "operate"):
+        for each in stack.policy(name):
+            found = {(c["test"], c["variable"]): c["values"] for c in each.get("condition", [])}
+            if "ssm:StartSession" in each["actions"]:
+                # AWS looks at the document only where every statement asks for it.
+                if found.get(("BoolIfExists", checked)) != ["true"]:
+                    yield f"{name}: {each['sid']} starts sessions of any document"
+                yield from (f"{name}: {each['sid']} {said}" for said in _reached(each))
+            own = _condition(each, "ssm:resourceTag/aws:ssmmessages:session-id")
+            ends = {"ssm:ResumeSession", "ssm:TerminateSession"} & set(each["actions"])
+            if ends and own != ["&{aws:userid}"]:
+                yield f"{name}: {each['sid']} ends others' sessions"
+
+
+def _reached(statement: Body) -> Iterator[str]:
+    """Say what else than a tunnel to the environment's Chef server a statement starts."""
+    tags = {"hubfleet.deployment": ["${each.key}"], "hubfleet.role": ["chef_server"]}
+    for resource in statement["resources"]:
+        if resource.endswith(":instance/*"):
+            for tag, wanted in tags.items():
+                if _condition(statement, f"ssm:resourceTag/{tag}") != wanted:
+                    yield f"reaches machines whatever their {tag}"
+        elif not resource.endswith("::document/AWS-StartPortForwardingSession"):
+            yield f"reaches {resource}"
 
 
 def _condition(statement: Body, variable: str) -> list[str] | None:
@@ -153,5 +187,6 @@ RULES: tuple[Rule, ...] = (
     new_roles_keep_their_bounds,
     what_is_removed_is_the_deployments,
     secrets_are_one_environments,
+    tunnels_lead_to_the_chef_server,
     state_is_the_environments_own,
 )

@@ -10,6 +10,8 @@ from tests.static.hcl import Stack
 from tests.static.terraform_rules import Rule
 from tests.static.terraform_rules_data import nothing_is_fixed
 
+TUNNELS = bootstrap.tunnels_lead_to_the_chef_server
+
 SUB = "values   = [each.value]"
 
 FLIPS: tuple[tuple[Rule, str, str, str], ...] = (
@@ -58,7 +60,20 @@ FLIPS: tuple[tuple[Rule, str, str, str], ...] = (
         "aws:RequestedRegion",
     ),
     (bootstrap.secrets_are_one_environments, "plan.tf", "${local.secrets[name]}", ""),
+    (
+        bootstrap.secrets_are_one_environments,
+        "plan.tf",
+        "${local.secrets[name]}${part}",
+        "/x${part}",
+    ),
     (bootstrap.secrets_are_one_environments, "machines.tf", "${local.secrets[each.key]}", ""),
+    (bootstrap.plans_only_look, "bake.tf", '["${each.key}-apply"]', "[each.key]"),
+    (TUNNELS, "operate.tf", '"BoolIfExists"', '"StringLike"'),
+    (TUNNELS, "operate.tf", "ssm:resourceTag/hubfleet.deployment", "ssm:resourceTag/Name"),
+    (TUNNELS, "operate.tf", '["chef_server"]', '["chef_server", "hub"]'),
+    (TUNNELS, "operate.tf", "AWS-StartPortForwardingSession", "SSM-SessionManagerRunShell"),
+    (TUNNELS, "operate.tf", "&{aws:userid}", "*"),
+    (TUNNELS, "operate.tf", '"ecr:DescribeImages"', '"ssm:StartSession"'),
     (bootstrap.state_is_the_environments_own, "apply.tf", "/${each.key}.tflock", "/x.tflock"),
     (bootstrap.state_is_the_environments_own, "backend.tf", "use_lockfile = true", ""),
 )
