@@ -10,6 +10,7 @@ from typing import Any
 
 from hubfleet import machine_images
 from hubfleet.aws import changes, checks, costs, preview, prices
+from hubfleet.aws.accounts import masked
 from hubfleet.aws.changes import Change
 from hubfleet.aws.costs import Estimate, Line, Scenario
 from hubfleet.aws.prices import Prices
@@ -154,8 +155,8 @@ def unchecked(found: Sequence[Check]) -> list[str]:
 
 
 def as_json(found: Plan) -> dict[str, Any]:
-    """Return the plan as one JSON object."""
-    return {
+    """Return the plan as one JSON object, without the numbers of accounts."""
+    document = {
         "environment": found.environment,
         "variables": dict(found.variables),
         "stack": dict(found.rendered.stack),
@@ -165,10 +166,11 @@ def as_json(found: Plan) -> dict[str, Any]:
         "changes": None if found.changes is None else [asdict(each) for each in found.changes],
         "unchecked": list(found.unchecked),
     }
+    return {name: masked(value) for name, value in document.items()}
 
 
 def as_text(found: Plan) -> str:
-    """Return the plan as text; what is in brackets exists after a deploy."""
+    """Return the plan as text, without the numbers of accounts, for whoever reads it."""
     lines = [f"Environment {found.environment}", "", "Variables"]
     lines += [f"  {name} = {value}" for name, value in _flat(found.variables)]
     for role, text in found.rendered.user_data.items():
@@ -183,7 +185,7 @@ def as_text(found: Plan) -> str:
     if found.unchecked:
         lines += ["", "Not checked"]
         lines += [f"  {line}" for line in found.unchecked]
-    return "\n".join(lines)
+    return str(masked("\n".join(lines)))
 
 
 def _cost(found: Plan) -> list[str]:

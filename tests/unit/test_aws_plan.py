@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from hubfleet.aws import changes, plan, preview
+from hubfleet.aws import changes, costs, plan, preview, prices
 from hubfleet.doctor import Check, Verdict
 from hubfleet.errors import CommandError, UsageError
 from hubfleet.settings import load
@@ -66,3 +66,44 @@ def test_what_the_stack_says_of_an_environment_is_the_error() -> None:
         preview.parsed("\n".join(lines), "x")
     assert "\n" not in error.value.message
     assert "more" in error.value.output
+
+
+ACCOUNT = "123456789012"
+
+
+def told(said: str) -> plan.Plan:
+    """Return a plan in which every part that AWS has a word in says `said`."""
+    settings = load("staging")
+    known = prices.read(prices.newest(), settings.fleet.aws.region)
+    use = costs.Scenario(students=12, student_hours=1.0, node_hours=1.0)
+    return plan.Plan(
+        environment="staging",
+        variables={"permissions_boundary": said, "images": {"node": said}},
+        rendered=preview.Rendered({"hub": said}, {"registry": said}),
+        prices=known,
+        scenario=use,
+        estimate=costs.estimate(settings, known, use),
+        checks=[Check("account", Verdict.OK, said, said)],
+        changes=[changes.Change("make", said)],
+        unchecked=[said],
+    )
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        f"{ACCOUNT}, as arn:aws:sts::{ACCOUNT}:assumed-role/x/y",
+        f"hubfleet-state-{ACCOUNT}-region",
+        f"{ACCOUNT}.dkr.ecr.region.amazonaws.com/hubfleet-staging",
+    ],
+)
+def test_a_plan_names_no_account(said: str) -> None:
+    found = told(said)
+    for text in (plan.as_text(found), json.dumps(plan.as_json(found))):
+        assert ACCOUNT not in text
+        assert text.count("********9012") >= 6
+
+
+def test_what_is_no_account_stays() -> None:
+    for text in ("ami-0123456789012", "1234567890123", "12345678901", "a123456789012"):
+        assert plan.as_json(told(text))["unchecked"] == [text]
