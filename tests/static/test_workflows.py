@@ -7,6 +7,8 @@ import pytest
 
 from tests.static.workflow_rules import RULES
 
+ENDED = "changes_are_ended_before_their_machine"
+
 FLIPS = [
     ("actions_are_pinned", "ci", "@34e114876b0b11c390a56381ad16ebd13914f8d5 # v4.3.1", "@v4"),
     ("actions_are_pinned", "bake", " # v3.1.0", ""),
@@ -34,6 +36,11 @@ FLIPS = [
     ),
     ("roles_that_change_are_protected", "bake", "    environment: ${{", "    x: ${{"),
     ("roles_that_change_are_protected", "plan", "head.repo.full_name ==", "head.ref =="),
+    ("accounts_are_masked", "plan", "mask-aws-account-id: true", "mask-aws-account-id: false"),
+    (ENDED, "fleet", "--signal=INT", "--signal=KILL"),
+    (ENDED, "fleet", "--foreground ", ""),
+    (ENDED, "fleet", "--kill-after=16m", "--kill-after=10m"),
+    (ENDED, "fleet", " 90m ", " 100m "),
     ("checkouts_keep_no_token", "bake", "persist-credentials: false", "fetch-depth: 1"),
     ("environments_are_ours", "plan", "[staging, production]", "[staging]"),
     ("environments_are_ours", "fleet", "[staging, production]", "[staging, test]"),

@@ -15,6 +15,16 @@ PIN = re.compile(r"uses: [\w.-]+/[\w./-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+$")
 GRANTS = {"contents": "read", "id-token": "write"}
 """All that a job may be allowed; the token of the run's identity changes nothing at GitHub."""
 
+ENDED = re.compile(
+    r"timeout --foreground --signal=INT --kill-after=(?P<grace>\d+)m (?P<limit>\d+)m \./invoke"
+)
+
+SETUP_MIN = 5
+"""What comes before the change: the checkout, OpenTofu, Packer, a login."""
+
+GRACE_S = 900
+"""What an interrupted OpenTofu is given to end what it is at (hubfleet/aws/stack.py)."""
+
 LONGEST_MIN = 120
 """A role of AWS ends after two hours (terraform/bootstrap)."""
 
@@ -90,6 +100,27 @@ def roles_that_change_are_protected(text: str) -> Iterator[str]:
                 yield f"{name}: runs for forks, which have no role"
 
 
+def accounts_are_masked(text: str) -> Iterator[str]:
+    for name, step in steps(text):
+        if _takes_role(step) and step["with"].get("mask-aws-account-id") is not True:
+            yield f"{name}: the log of the run names the account"
+
+
+def changes_are_ended_before_their_machine(text: str) -> Iterator[str]:
+    """GitHub kills what does not end within ten seconds; a state would stay locked."""
+    for name, job in jobs(text):
+        for step in job["steps"]:
+            if not re.search(r"\./invoke (deploy|destroy)", step.get("run", "")):
+                continue
+            found = ENDED.search(step["run"])
+            if found is None:
+                yield f"{name}: {step['name']} is not interrupted in time"
+            elif sum(map(int, found.groups())) + SETUP_MIN > job["timeout-minutes"]:
+                yield f"{name}: {step['name']} may take longer than the job"
+            elif int(found["grace"]) * 60 <= GRACE_S:
+                yield f"{name}: {step['name']} is killed before OpenTofu has ended"
+
+
 def checkouts_keep_no_token(text: str) -> Iterator[str]:
     for name, step in steps(text):
         given = step.get("with") or {}
@@ -133,6 +164,8 @@ RULES: dict[str, Rule] = {
         runs_hold_no_expressions,
         jobs_end_and_do_not_meet,
         roles_that_change_are_protected,
+        accounts_are_masked,
+        changes_are_ended_before_their_machine,
         checkouts_keep_no_token,
         environments_are_ours,
         removal_is_confirmed,
