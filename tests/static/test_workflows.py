@@ -44,6 +44,9 @@ FLIPS = [
     ("checkouts_keep_no_token", "bake", "persist-credentials: false", "fetch-depth: 1"),
     ("environments_are_ours", "plan", "[staging, production]", "[staging]"),
     ("environments_are_ours", "fleet", "[staging, production]", "[staging, test]"),
+    ("replacement_is_agreed_to", "fleet", "${AGREED:+--yes}", "--yes"),
+    ("replacement_is_agreed_to", "fleet", "|| inputs.replace)", "|| true)"),
+    ("replacement_is_agreed_to", "fleet", "default: false", "default: true"),
     ("removal_is_confirmed", "fleet", '$CONFIRM != "$ENVIRONMENT"', '$CONFIRM = ""'),
 ]
 

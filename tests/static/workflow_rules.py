@@ -19,6 +19,8 @@ ENDED = re.compile(
     r"timeout --foreground --signal=INT --kill-after=(?P<grace>\d+)m (?P<limit>\d+)m \./invoke"
 )
 
+AGREED = "(github.event_name == 'schedule' || inputs.replace) && 'yes' || ''"
+
 SETUP_MIN = 5
 """What comes before the change: the checkout, OpenTofu, Packer, a login."""
 
@@ -150,6 +152,21 @@ def removal_is_confirmed(text: str) -> Iterator[str]:
             yield f"{name}: removes without asking"
 
 
+def replacement_is_agreed_to(text: str) -> Iterator[str]:
+    """What a deploy removes is not agreed to in advance, but by whoever starts it, or the clock."""
+    inputs = ((parse(text)["on"] or {}).get("workflow_dispatch") or {}).get("inputs", {})
+    for name, step in steps(text):
+        run = step.get("run", "")
+        if "./invoke deploy" not in run:
+            continue
+        if "--yes" in run.replace("${AGREED:+--yes}", ""):
+            yield f"{name}: deploys with --yes whoever asks"
+        if AGREED not in step.get("env", {}).get("AGREED", ""):
+            yield f"{name}: it is not said who has agreed"
+        if inputs.get("replace", {}).get("default") is not False:
+            yield f"{name}: replaces unless told otherwise"
+
+
 def _takes_role(step: dict[str, Any]) -> bool:
     return str(step.get("uses", "")).startswith("aws-actions/configure-aws-credentials@")
 
@@ -169,5 +186,6 @@ RULES: dict[str, Rule] = {
         checkouts_keep_no_token,
         environments_are_ours,
         removal_is_confirmed,
+        replacement_is_agreed_to,
     )
 }
