@@ -37,7 +37,6 @@ data "aws_iam_policy_document" "change" {
       "ec2:CreateRouteTable",
       "ec2:CreateSecurityGroup",
       "ec2:CreateSubnet",
-      "ec2:CreateTags",
       "ec2:CreateVolume",
       "ec2:CreateVpc",
       "ec2:CreateVpcEndpoint",
@@ -50,7 +49,6 @@ data "aws_iam_policy_document" "change" {
       "elasticfilesystem:CreateAccessPoint",
       "elasticfilesystem:CreateFileSystem",
       "elasticfilesystem:CreateMountTarget",
-      "elasticfilesystem:TagResource",
     ]
     # What a machine starts from belongs to others: an image to its maker, a snapshot of it likewise.
     resources = concat(local.arns[each.key].machines, [
@@ -59,12 +57,59 @@ data "aws_iam_policy_document" "change" {
       # reason: as above
       "arn:${local.partition}:ec2:${each.value.region}::snapshot/*",
     ])
+
+    # What carries another environment's tag is out of reach; what is new, or AWS's own, carries none yet.
+    condition {
+      test     = "StringEqualsIfExists"
+      variable = "aws:ResourceTag/hubfleet.deployment"
+      values   = [each.key]
+    }
+  }
+
+  # A tag decides who may change a thing: it is given while a thing is made, or to one's own.
+  statement {
+    sid       = "TagNewMachines"
+    actions   = ["ec2:CreateTags"]
+    resources = [local.arns[each.key].machines[0]]
+
+    condition {
+      test     = "Null"
+      variable = "ec2:CreateAction"
+      values   = ["false"]
+    }
+  }
+
+  statement {
+    sid       = "TagNewHomes"
+    actions   = ["elasticfilesystem:TagResource"]
+    resources = [local.arns[each.key].machines[1]]
+
+    condition {
+      test     = "Null"
+      variable = "elasticfilesystem:CreateAction"
+      values   = ["false"]
+    }
+  }
+
+  # The group that AWS makes with each network has no tag yet when Terraform empties it.
+  statement {
+    sid     = "TagDefaultGroup"
+    actions = ["ec2:CreateTags"]
+    # reason: named by an id that EC2 gives
+    resources = ["arn:${local.partition}:ec2:${each.value.region}:${local.account}:security-group/*"]
+
+    condition {
+      test     = "StringEqualsIfExists"
+      variable = "aws:ResourceTag/hubfleet.deployment"
+      values   = [each.key]
+    }
   }
 
   statement {
     sid = "ChangeOwn"
     actions = [
       "ec2:CreateLaunchTemplateVersion",
+      "ec2:CreateTags",
       "ec2:DeleteFlowLogs",
       "ec2:DeleteInternetGateway",
       "ec2:DeleteLaunchTemplate",
@@ -97,6 +142,7 @@ data "aws_iam_policy_document" "change" {
       "elasticfilesystem:PutBackupPolicy",
       "elasticfilesystem:PutFileSystemPolicy",
       "elasticfilesystem:PutLifecycleConfiguration",
+      "elasticfilesystem:TagResource",
       "elasticfilesystem:UntagResource",
       "elasticfilesystem:UpdateFileSystem",
     ]

@@ -34,7 +34,6 @@ data "aws_iam_policy_document" "bake" {
       "ec2:CreateKeyPair",
       "ec2:CreateSecurityGroup",
       "ec2:CreateSnapshot",
-      "ec2:CreateTags",
       "ec2:DeleteKeyPair",
       "ec2:RunInstances",
     ]
@@ -44,6 +43,44 @@ data "aws_iam_policy_document" "bake" {
       # reason: as above
       "arn:${local.partition}:ec2:${each.value.region}::snapshot/*",
     ])
+
+    # What carries another environment's tag is out of reach; what is new, or AWS's own, carries none yet.
+    condition {
+      test     = "StringEqualsIfExists"
+      variable = "aws:ResourceTag/hubfleet.deployment"
+      values   = [each.key]
+    }
+  }
+
+  # As in apply.tf: a tag decides who may change a thing.
+  statement {
+    sid       = "TagNewMachines"
+    actions   = ["ec2:CreateTags"]
+    resources = [local.arns[each.key].machines[0]]
+
+    condition {
+      test     = "Null"
+      variable = "ec2:CreateAction"
+      values   = ["false"]
+    }
+  }
+
+  # Packer tags an image and its snapshots once they are there.
+  statement {
+    sid     = "TagImages"
+    actions = ["ec2:CreateTags"]
+    resources = [
+      # reason: as above
+      "arn:${local.partition}:ec2:${each.value.region}::image/*",
+      # reason: as above
+      "arn:${local.partition}:ec2:${each.value.region}::snapshot/*",
+    ]
+
+    condition {
+      test     = "StringEqualsIfExists"
+      variable = "aws:ResourceTag/hubfleet.deployment"
+      values   = [each.key]
+    }
   }
 
   # The group that lets Packer in is not tagged; what it makes beside that carries run_tags.
@@ -52,6 +89,12 @@ data "aws_iam_policy_document" "bake" {
     actions = ["ec2:DeleteSecurityGroup"]
     # reason: named by an id that EC2 gives; one that is in use cannot be removed
     resources = ["arn:${local.partition}:ec2:${each.value.region}:${local.account}:security-group/*"]
+
+    condition {
+      test     = "StringEqualsIfExists"
+      variable = "aws:ResourceTag/hubfleet.deployment"
+      values   = [each.key]
+    }
   }
 
   statement {

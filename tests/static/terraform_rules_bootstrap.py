@@ -19,6 +19,11 @@ SUBJECTS = {
 
 LOOKS = re.compile(r"(Describe|Get|List|View)")
 
+OURS, IF_EXISTS = ["${each.key}"], "StringEqualsIfExists"
+
+UNTAGGED = re.compile(r":(security-group|image|snapshot)/\*$")
+"""What is tagged only once it is there: a network's own group, what Packer has made."""
+
 GIVEN_MORE = re.compile(r"-(apply|bake)\"\]|aws_iam_role\.builder\[")
 """Roles that are given other policies than that for looking, as they are written."""
 
@@ -110,6 +115,35 @@ def what_is_removed_is_the_deployments(stack: Stack) -> Iterator[str]:
                 yield f"{name}: {found[0]} of others' things"
 
 
+def others_things_are_out_of_reach(stack: Stack) -> Iterator[str]:
+    """A tag says whose a thing of EC2 or EFS is: no role may tag what is there and not its own."""
+    for name in ("change", "bake"):
+        for each in stack.policy(name):
+            kinds = {action.partition(":")[0] for action in each["actions"]}
+            if not kinds & {"ec2", "elasticfilesystem"} or all(map(_looks, each["actions"])):
+                continue
+            conditions = each.get("condition", [])
+            tests = {c["variable"]: (c["test"], c["values"]) for c in conditions}
+            created = [tests.get(f"{kind}:CreateAction") == ("Null", ["false"]) for kind in kinds]
+            own = tests.get("aws:ResourceTag/hubfleet.deployment", ("", []))
+            if not all(created) and own not in (("StringEquals", OURS), (IF_EXISTS, OURS)):
+                yield f"{name}: {each['sid']} reaches what is another environment's"
+            elif not all(created) and own[0] == IF_EXISTS and _tags_machines(each):
+                yield f"{name}: {each['sid']} takes from others what has no tag"
+
+
+def _looks(action: str) -> bool:
+    return bool(LOOKS.match(action.partition(":")[2]))
+
+
+def _tags_machines(statement: Body) -> bool:
+    """Tell whether a statement tags more than what has its tags only once it is there."""
+    if not {"ec2:CreateTags", "elasticfilesystem:TagResource"} & set(statement["actions"]):
+        return False
+    named = statement["resources"]
+    return not isinstance(named, list) or not all(map(UNTAGGED.search, named))
+
+
 def secrets_are_one_environments(stack: Stack) -> Iterator[str]:
     for name in ("change", "machines"):
         for each in stack.policy(name):
@@ -186,6 +220,7 @@ RULES: tuple[Rule, ...] = (
     plans_only_look,
     new_roles_keep_their_bounds,
     what_is_removed_is_the_deployments,
+    others_things_are_out_of_reach,
     secrets_are_one_environments,
     tunnels_lead_to_the_chef_server,
     state_is_the_environments_own,

@@ -10,6 +10,8 @@ from tests.static.hcl import Stack
 from tests.static.terraform_rules import Rule
 from tests.static.terraform_rules_data import nothing_is_fixed
 
+OTHERS = bootstrap.others_things_are_out_of_reach
+
 TUNNELS = bootstrap.tunnels_lead_to_the_chef_server
 
 SUB = "values   = [each.value]"
@@ -59,6 +61,12 @@ FLIPS: tuple[tuple[Rule, str, str, str], ...] = (
         "aws:ResourceTag/hubfleet.deployment",
         "aws:RequestedRegion",
     ),
+    (OTHERS, "apply.tf", "StringEqualsIfExists", "StringLike"),
+    (OTHERS, "apply.tf", '"ec2:RunInstances"', '"ec2:CreateTags"'),
+    (OTHERS, "apply.tf", '"ec2:CreateAction"', '"aws:RequestedRegion"'),
+    (OTHERS, "apply.tf", '"elasticfilesystem:CreateAction"', '"ec2:CreateAction"'),
+    (OTHERS, "bake.tf", '"ec2:RunInstances"', '"ec2:CreateTags"'),
+    (OTHERS, "bake.tf", "aws:ResourceTag/hubfleet.deployment", "aws:ResourceTag/Name"),
     (bootstrap.secrets_are_one_environments, "plan.tf", "${local.secrets[name]}", ""),
     (
         bootstrap.secrets_are_one_environments,
