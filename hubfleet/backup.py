@@ -124,15 +124,16 @@ def restore(
     return chef_snapshot.put_back(chef or policy.connect(deployment), found.content, keep, force)
 
 
-def after_deploy(deployment: Deployment, console: Console) -> None:
+def after_deploy(deployment: Deployment, console: Console) -> Backup | None:
     """Take a backup; where that fails, warn: what was deployed works all the same."""
     try:
-        take(deployment)
+        return take(deployment)
     except HubfleetError as error:
         option = _option(deployment)
         console.warn(
             f"the Chef server was not backed up: {error.message}; run ./invoke chef.backup{option}"
         )
+        return None
 
 
 def own_clients(machines: Sequence[Instance]) -> list[str]:

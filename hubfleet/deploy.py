@@ -51,8 +51,8 @@ def choose(
     settings = load(probe.environment, root)
     if settings.fleet.backend != "local":
         raise PreconditionError(
-            f"environment {probe.environment!r} lives on AWS, where this version cannot deploy",
-            "deploy locally: ./invoke deploy --env local",
+            f"environment {probe.environment!r} lives on AWS; {chosen!r} would be on this machine",
+            f"deploy it there: ./invoke deploy --env {probe.environment}",
         )
     if probe.exists:
         return probe

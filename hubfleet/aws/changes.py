@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from hubfleet.aws.preview import QUIET, TIMEOUT_S, copy_of_stack
+from hubfleet.aws.refusals import refusal
 from hubfleet.clients import infra_tools
-from hubfleet.errors import CommandError
 from hubfleet.image_build import cache_dir
 from hubfleet.machine_images import MANIFEST
 from hubfleet.state import ROOT
@@ -24,6 +24,12 @@ WORDS = {
     ("create", "delete"): "replace",
 }
 """Actions of a plan that change something."""
+
+AGAIN = "make again"
+"""What a run that was interrupted has left half-made; nobody uses it yet."""
+
+TAINTED = "replace_because_tainted"
+"""Reason of such an action (OpenTofu, JSON output format)."""
 
 
 @dataclass(frozen=True)
@@ -52,37 +58,36 @@ def find(environment: str, region: str, bucket: str, root: Path = ROOT) -> list[
         for argv, timeout in steps:
             done = tofu.run(argv, cwd=stack, env=QUIET, check=False, timeout=timeout)
             if done.returncode:
-                said = done.stdout + done.stderr
-                raise CommandError(
-                    f"tofu {argv[0]} fails: {_first(said)}",
-                    f"./invoke doctor --env {environment} says what the account lacks",
-                    said,
-                )
+                raise refusal(argv[0], environment, done.stdout + done.stderr)
     return changes(json.loads(done.stdout))
 
 
 def changes(document: Mapping[str, Any]) -> list[Change]:
     """Return the changes in what `tofu show -json` prints of a plan."""
     return [
-        Change(WORDS[actions], each["address"])
+        Change(AGAIN if each.get("action_reason") == TAINTED else WORDS[actions], each["address"])
         for each in document.get("resource_changes", [])
         if (actions := tuple(each["change"]["actions"])) in WORDS
     ]
+
+
+ORDER = ("remove", "replace", AGAIN, "change", "make")
+"""What is lost comes first."""
 
 
 def as_lines(found: Sequence[Change]) -> list[str]:
     """Return the changes as words, what is lost first."""
     if not found:
         return ["nothing: the stack is as it should be"]
-    order = ("remove", "replace", "change", "make")
-    return [
-        f"{each.action:<8} {each.address}"
-        for each in sorted(found, key=lambda each: (order.index(each.action), each.address))
-    ]
+    return [f"{each.action:<10} {each.address}" for each in _in_order(found)]
 
 
-def _first(text: str) -> str:
-    """Return the first error of OpenTofu in one line."""
-    lines = [line.strip(" │╷╵") for line in text.splitlines()]
-    errors = [line for line in lines if line.startswith("Error: ")]
-    return errors[0].removeprefix("Error: ") if errors else "it gives no reason"
+def summary(found: Sequence[Change]) -> list[str]:
+    """Return the changes as words, with the number alone of what is new."""
+    new = [each for each in found if each.action == "make"]
+    lines = [f"{each.action} {each.address}" for each in _in_order(found) if each not in new]
+    return [*lines, f"make {len(new)} thing{'s' * (len(new) > 1)}"] if new else lines
+
+
+def _in_order(found: Sequence[Change]) -> list[Change]:
+    return sorted(found, key=lambda each: (ORDER.index(each.action), each.address))

@@ -94,8 +94,11 @@ REASONS: tuple[tuple[str, type[HubfleetError], str, str], ...] = (
 LOCK = re.compile(r"Lock Info:(?P<info>.*?)(?:\n\s*\n|\Z)", re.DOTALL)
 
 
-def refusal(command: str, environment: str, said: str, release: str, log: Path) -> HubfleetError:
+def refusal(
+    command: str, environment: str, said: str, release: str = "", log: Path | None = None
+) -> HubfleetError:
     """Return the error; `release` is the command that releases a lock, %s its number."""
+    where = f" (log: {log})" if log else ""
     lock = LOCK.search(said)
     if "acquiring the state lock" in said and lock is not None:
         return _locked(environment, lock["info"], release)
@@ -106,12 +109,13 @@ def refusal(command: str, environment: str, said: str, release: str, log: Path) 
         words = {"environment": environment, "what": found.groupdict().get("what") or ""}
         text, step = message.format(**words), hint.format(**words)
         if kind is CommandError:
-            return CommandError(f"tofu {command}: {text}", f"{step} (log: {log})", errors(said))
+            return CommandError(f"tofu {command}: {text}", f"{step}{where}", errors(said))
         return kind(f"tofu {command}: {text}", step)
     first = errors(said).splitlines()
     return CommandError(
         f"tofu {command} fails: {first[0] if first else 'it gives no reason'}",
-        f"the log has the rest: {log}; what was made until then is in the state: deploy again",
+        f"./invoke doctor --env {environment} says what the account lacks; what was made is in the "
+        f"state, and the same command goes on{where}",
         errors(said),
     )
 

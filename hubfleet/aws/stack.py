@@ -111,7 +111,7 @@ class Stack:
             if command == "state"
             else [command, "-no-color", *argv]
         )
-        self.log.parent.mkdir(parents=True, exist_ok=True)
+        make_private_dir(self.log.parent)
         done = self.tool.run(
             words,
             cwd=self.folder,

@@ -1,5 +1,7 @@
 """What machines of AWS need before they start: images in ECR, machine images, the first policy."""
 
+from pathlib import Path
+
 from hubfleet import bake, image_publish, images, machine_images, policy
 from hubfleet.aws import checks
 from hubfleet.aws.registry import address, registry
@@ -14,6 +16,9 @@ from hubfleet.state import Deployment, make_private_dir, write_private
 
 POLICY_KEY = "policies/chef_server.tgz"
 """Where the Chef server's machine finds its own policy (terraform/artifacts.tf)."""
+
+BACKUPS = "backups"
+"""Folder of that bucket."""
 
 REVISION = "revision"
 """Metadata of that object: the policy's revision."""
@@ -93,6 +98,13 @@ def bring_policy(aws: Aws, deployment: Deployment, bucket: str) -> bool:
             Metadata={REVISION: wanted},
         )
     return True
+
+
+def keep_backup(aws: Aws, bucket: str, file: Path) -> None:
+    """Keep a backup of the Chef server, which is encrypted, where no machine can lose it."""
+    with aws.refusals(f"the backup cannot be put into the bucket {bucket}"):
+        key = f"{BACKUPS}/{file.name}"
+        aws.call("s3", "put_object", Bucket=bucket, Key=key, Body=file.read_bytes())
 
 
 def _stored(aws: Aws, bucket: str) -> str:

@@ -7,18 +7,47 @@ from hubfleet.state import Deployment, resolve_name
 from hubfleet.tasks.common import task, whole_number
 
 
-@task(help={"port": "First of three ports in a row (default: those of the environment)."})
+@task(
+    help={
+        "port": "First of three ports in a row (default: those of the environment).",
+        "yes": "Do not ask before something on AWS is replaced or removed.",
+        "dirty_ok": "Also publish to AWS from files that are not committed.",
+    }
+)
 def deploy(
     console: Console,
     env: str | None = None,
     name: str | None = None,
     port: str | None = None,
+    yes: bool = False,
+    dirty_ok: bool = False,
     dry_run: bool = False,
 ) -> None:
     """Bring the whole system up, or up to date: it changes only what differs."""
+    from hubfleet.aws import commands
+    from hubfleet.aws.deploy import Consent
     from hubfleet.deploy import deploy as run
 
-    run(console, name, env, whole_number("--port", port), dry_run)
+    first = whole_number("--port", port)
+    if not (env and commands.on_aws(env)):
+        run(console, name, env, first, dry_run)
+        return
+    if first is not None:
+        raise UsageError("--port is for deployments on this machine")
+    if dry_run:
+        _plan_on_aws(console, env)
+        return
+    commands.deploy(console, commands.choose(name, env), Consent(yes, dirty_ok))
+
+
+def _plan_on_aws(console: Console, environment: str) -> None:
+    from hubfleet.aws import plan
+    from hubfleet.clients.aws import Aws
+
+    settings = plan.on_aws(environment)
+    question = plan.Question(plan.STUDENTS, "", None)
+    found = plan.make(environment, settings, question, Aws(settings.fleet.aws.region))
+    console.out(plan.as_text(found))
 
 
 @task(help={"watch": "Show it again every two seconds, until Ctrl-C."})
@@ -159,7 +188,12 @@ def destroy(
 ) -> None:
     """Remove a deployment; the students' homes stay unless told otherwise."""
     from hubfleet import destroy as removal
+    from hubfleet.aws import commands
 
+    if env and commands.on_aws(env):
+        chosen = commands.choose(name, env)
+        commands.destroy(console, chosen, homes=homes, yes=yes, dry_run=dry_run)
+        return
     deployment = removal.target(resolve_name(name, env))
     for line in removal.words(deployment, homes):
         console.say(line)

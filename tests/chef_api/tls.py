@@ -21,6 +21,13 @@ def behind_tls(url: str, directory: Path) -> Iterator[tuple[str, Path]]:
     certificate, key = authority.issue(["localhost"])
     pair = directory / "server.pem"
     pair.write_text(certificate + key)
+    with in_front(url, pair) as port:
+        yield f"https://localhost:{port}", directory / "ca.crt"
+
+
+@contextmanager
+def in_front(url: str, pair: Path, port: int = 0) -> Iterator[int]:
+    """Lead to `url` from a port, which is yielded; `pair` has certificate and key in PEM."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(pair)
     target = urlsplit(url)
@@ -49,14 +56,15 @@ def behind_tls(url: str, directory: Path) -> Iterator[tuple[str, Path]]:
         def log_message(self, *_: object) -> None:
             """Say nothing."""
 
-    front = ThreadingHTTPServer(("127.0.0.1", 0), Front)
+    front = ThreadingHTTPServer(("127.0.0.1", port), Front)
     front.daemon_threads = True
     front.socket = context.wrap_socket(front.socket, server_side=True)
     thread = threading.Thread(target=front.serve_forever, daemon=True)
     thread.start()
     try:
-        yield f"https://localhost:{front.server_port}", directory / "ca.crt"
+        yield front.server_port
     finally:
         front.shutdown()
+        front.server_close()
         thread.join()
         front.server_close()

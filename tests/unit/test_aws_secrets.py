@@ -168,7 +168,7 @@ def test_an_interrupted_run_goes_on(
         """The process has ended."""
 
     other = operator(tmp_path, "other")
-    written = []
+    written: list[str] = []
 
     def dying(file: Path, text: str) -> None:
         if file.name == secrets.KNOWN and len(written) == 3:

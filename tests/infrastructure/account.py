@@ -1,0 +1,268 @@
+"""An account of moto, and a checkout from which the commands deploy into it.
+
+What moto has no server for is played here: the registry behind ECR's login (images are noted in
+moto's ECR), quotas, the way through Session Manager, the hub's answer. The Chef server's machine is
+the embedded server itself, as a process, with the keys and the certificate that the deploy has put
+into SSM.
+"""
+
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+
+from hubfleet import image_publish, images, settings
+from hubfleet.aws import arrival, checks, commands, states, supplies, tunnel
+from hubfleet.aws.deploy import Consent
+from hubfleet.aws.registry import registry
+from hubfleet.clients.aws import Aws
+from hubfleet.clients.chef import Chef
+from hubfleet.clients.chef_process import ChefProcess, start_embedded
+from hubfleet.clients.registry import Registry
+from hubfleet.console import Console
+from hubfleet.doctor import Check, Verdict
+from hubfleet.errors import CommandError
+from hubfleet.policy import connect
+from hubfleet.state import ROOT, Deployment, write_private
+from tests.chef_api.tls import in_front
+from tests.infrastructure.tools import Tofu
+from tests.unit.checkout import Checkout
+
+ENVIRONMENT = "staging"
+STEP_S = 900
+OAUTH = ("oauth_client_id", "oauth_client_secret")
+LEAST_ARCHIVE = 10_000
+"""Bytes; an archive of a policy without its cookbooks is smaller."""
+
+LOCAL_STATE = (
+    '  # Beside the copy: there is no bucket before there is a stack.\n  backend "local" {}\n'
+)
+
+
+class Account:
+    """The account, the operator's checkout and the deployment in it."""
+
+    def __init__(self, moto: str, folder: Path) -> None:
+        self.moto, self.folder = moto, folder
+        self.root = folder / "checkout"
+        self.log = folder / "requests.log"
+        self.settings = settings.load(ENVIRONMENT)
+        self.amis: dict[str, str] = {}
+        self.server: ChefProcess | None = None
+        self._fill_checkout()
+
+    @property
+    def env(self) -> dict[str, str]:
+        """What the operator's shell has."""
+        tools = os.environ.get("HUBFLEET_TOOLS") or str(ROOT.parent / "shared" / "tools")
+        return {
+            "AWS_ENDPOINT_URL": self.moto,
+            "AWS_ACCESS_KEY_ID": "none",
+            "AWS_SECRET_ACCESS_KEY": "none",
+            "AWS_MAX_ATTEMPTS": "3",
+            "HUBFLEET_TOOLS": tools,
+            "TF_LOG_PROVIDER": "DEBUG",
+            "TF_LOG_PATH": str(self.log),
+        }
+
+    @property
+    def deployment(self) -> Deployment:
+        """The deployment, as the commands choose it."""
+        return commands.choose(None, ENVIRONMENT, self.root)
+
+    @property
+    def stack(self) -> Path:
+        """The working copy of terraform/."""
+        return self.deployment.dir / "stack" / "terraform"
+
+    def client(self, service: str) -> Any:
+        """Return boto3's client of moto."""
+        return boto3.client(
+            service,
+            endpoint_url=self.moto,
+            region_name=self.settings.fleet.aws.region,
+            aws_access_key_id="none",
+            aws_secret_access_key="none",
+        )
+
+    def chef(self) -> Chef:
+        """Return the Chef server as the operator sees it through a tunnel that is open."""
+        return connect(self.deployment)
+
+    def deploy(self, *, yes: bool = False) -> None:
+        """Run `./invoke deploy --env staging --dirty-ok`."""
+        commands.deploy(Console(), self.deployment, Consent(yes, dirty=True))
+
+    def destroy(self, *, homes: bool = False) -> None:
+        """Run `./invoke destroy --env staging --yes`."""
+        commands.destroy(Console(), self.deployment, homes=homes, yes=True, dry_run=False)
+
+    def prepare(self) -> None:
+        """Make what is there before the first deploy: the zone, machine images."""
+        zone = self.settings.fleet.aws.dns_zone
+        self.client("route53").create_hosted_zone(Name=zone, CallerReference="test")
+        ec2 = self.client("ec2")
+        for image in checks.NEEDED_IMAGES:
+            tags = {
+                "hubfleet.deployment": ENVIRONMENT,
+                "hubfleet.image": image,
+                "hubfleet.revision": "of-this-test",
+            }
+            self.amis[image] = ec2.register_image(Name=image)["ImageId"]
+            ec2.create_tags(
+                Resources=[self.amis[image]],
+                Tags=[{"Key": key, "Value": value} for key, value in tags.items()],
+            )
+
+    def log_in_at_the_provider(self) -> None:
+        """Put the provider's client in place, as the operator does."""
+        for name in OAUTH:
+            write_private(self.deployment.secrets_dir / "hub" / name, f"the {name}")
+
+    def parameter(self, name: str) -> str:
+        """Return a secret as a machine reads it."""
+        path = f"{self.settings.secrets.path}/{name}"
+        found = self.client("ssm").get_parameter(Name=path, WithDecryption=True)
+        return str(found["Parameter"]["Value"])
+
+    @contextmanager
+    def forward(self, aws: Aws, instance_id: str, port: int, local_port: int) -> Iterator[None]:
+        """Play Session Manager: lead to the Chef server's machine, which must be there."""
+        assert port == 443
+        found = aws.call("ec2", "describe_instances", InstanceIds=[instance_id])
+        (machine,) = found["Reservations"][0]["Instances"]
+        tags = {tag["Key"]: tag["Value"] for tag in machine["Tags"]}
+        assert tags["hubfleet.role"] == "chef_server"
+        pair = self.folder / "server.pem"
+        pair.write_text(
+            self.parameter("chef_server/tls_crt") + self.parameter("chef_server/tls_key")
+        )
+        with in_front(self._boot_chef_server(), pair, local_port):
+            yield
+
+    def _boot_chef_server(self) -> str:
+        """Start the server once, by what its machine finds; return the address."""
+        if self.server is None:
+            assert self.archive()["ContentLength"] > LEAST_ARCHIVE
+            keys = self.folder / "keys"
+            keys.mkdir()
+            public = {}
+            for name in ("operator", "bootstrap", "fleet"):
+                public[name] = keys / f"{name}.pub"
+                public[name].write_text(self.parameter(f"chef_server/{name}_public_key"))
+            self.server = start_embedded(self.folder / "server", public)
+        return self.server.url.partition("/organizations")[0]
+
+    def archive(self) -> Any:
+        """Return the Chef server's own policy as its machine fetches it."""
+        s3 = self.client("s3")
+        (bucket,) = [
+            each["Name"]
+            for each in s3.list_buckets()["Buckets"]
+            if each["Name"].startswith(f"hubfleet-{ENVIRONMENT}-")
+        ]
+        return s3.get_object(Bucket=bucket, Key=supplies.POLICY_KEY)
+
+    def _fill_checkout(self) -> None:
+        checkout = Checkout(self.root)
+        checkout.add_tools()
+        (self.root / "cookbooks").symlink_to(ROOT / "cookbooks")
+        shutil.copy(ROOT / "images" / "lock.json", self.root / "images" / "lock.json")
+        for lock in (ROOT / "policyfiles").glob("*.lock.json"):
+            shutil.copy(lock, self.root / "policyfiles")
+        (self.root / "packer").mkdir()
+        unwanted = shutil.ignore_patterns(".terraform*", "*.tfstate*", "*.tfvars")
+        shutil.copytree(ROOT / "terraform", self.root / "terraform", ignore=unwanted)
+        override = (ROOT / "tests/infrastructure/moto_override.tf").read_text()
+        assert LOCAL_STATE in override
+        # The state is where a deploy keeps it: in the account.
+        (self.root / "terraform" / "moto_override.tf").write_text(override.replace(LOCAL_STATE, ""))
+
+
+class Shelf(Registry):
+    """A registry that notes images in moto's ECR."""
+
+    def push(self, packed: Path, repository: str, tag: str) -> None:
+        assert packed.name == repository.rpartition("/")[2]
+        manifest = {"schemaVersion": 2, "config": {"digest": f"sha256:{repository}"}, "layers": []}
+        boto3.client("ecr", region_name=settings.load(ENVIRONMENT).fleet.aws.region).put_image(
+            repositoryName=f"{self.address.partition('/')[2]}/{repository}",
+            imageManifest=json.dumps(manifest),
+            imageManifestMediaType="application/vnd.docker.distribution.manifest.v2+json",
+            imageTag=tag,
+        )
+
+    def has(self, repository: str, tag: str) -> bool:
+        return False
+
+
+@contextmanager
+def account(moto: str, folder: Path) -> Iterator[Account]:
+    """Yield an account with a zone and machine images, and what is played in place."""
+    made = Account(moto, folder)
+    plugin = folder / "bin" / checks.PLUGIN
+    plugin.parent.mkdir()
+    plugin.write_text("#!/bin/sh\nexit 1\n")
+    plugin.chmod(0o755)
+
+    def hub_answers(url: str, *_: object, **__: object) -> None:
+        assert url == f"https://{made.settings.fleet.aws.host}/hub/health"
+        filters = [
+            {"Name": "tag:hubfleet.role", "Values": ["hub"]},
+            {"Name": "instance-state-name", "Values": ["running"]},
+        ]
+        if not made.client("ec2").describe_instances(Filters=filters)["Reservations"]:
+            raise CommandError("nobody answers")
+
+    def shelf(aws: Aws, address: str) -> Registry:
+        real = registry(aws, address)
+        return Shelf(real.address, real.ca_file, real.user, real.password)
+
+    def harmless(bucket: str, _partition: str) -> dict[str, object]:
+        statement = {
+            "Effect": "Deny",
+            "Principal": "*",
+            "Action": "s3:PutBucketAcl",
+            "Resource": f"arn:aws:s3:::{bucket}",
+        }
+        return {"Version": "2012-10-17", "Statement": [statement]}
+
+    enough = Check("quotas", Verdict.OK, "played")
+    with ExitStack() as stack:
+        patch = stack.enter_context(pytest.MonkeyPatch.context())
+        for name, value in made.env.items():
+            patch.setenv(name, value)
+        patch.delenv("AWS_PROFILE", raising=False)
+        patch.setenv("PATH", str(plugin.parent), prepend=":")
+        patch.setattr(checks, "_quotas", lambda *_: enough)
+        # moto heeds no condition of a bucket's policy: it would refuse all.
+        patch.setattr(states, "_only_tls", harmless)
+        patch.setattr(tunnel, "forward", made.forward)
+        patch.setattr(arrival, "get_json", hub_answers)
+        patch.setattr(supplies, "registry", shelf)
+        patch.setattr(images, "build", lambda *_: None)
+        patch.setattr(image_publish, "packed", lambda local: Path(local.partition(":")[0]))
+        patch.setattr(arrival, "POLL_S", 0.2)
+        made.prepare()
+        try:
+            yield made
+        finally:
+            if made.server:
+                made.server.stop()
+
+
+def terraform(made: Account, tofu: Tofu, *arguments: str, expect: int = 0) -> str:
+    """Run OpenTofu in the deployment's working copy, as an administrator might."""
+    given = {
+        "TF_VAR_environment": ENVIRONMENT,
+        "TF_VAR_image_manifest": str(made.root / "packer" / "manifest.json"),
+    }
+    done = tofu.run(made.stack, *arguments, timeout=STEP_S, **given)
+    assert done.returncode == expect, done.stdout + done.stderr
+    return done.stdout
