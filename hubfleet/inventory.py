@@ -15,8 +15,10 @@ KEYS = {
     "policy_name": ["policy_name"],
     "policy_group": ["policy_group"],
     "policy_revision": ["policy_revision"],
+    "ohai_time": ["ohai_time"],
 }
-"""What is asked of each node."""
+"""What is asked of each node; chef-client saves it after a converge that succeeded, and `ohai_time`
+is when that began, in seconds since 1970."""
 
 
 @dataclass(frozen=True)

@@ -132,6 +132,15 @@ def describe(name: str, file: Path) -> CertificateInfo:
     return CertificateInfo(name, certificate.not_valid_after_utc, _names(certificate))
 
 
+def of_der(name: str, content: bytes) -> CertificateInfo:
+    """Return what a certificate in DER holds; raise PreconditionError where it is none."""
+    try:
+        certificate = x509.load_der_x509_certificate(content)
+    except ValueError as error:
+        raise PreconditionError(f"certificate {name} cannot be read: {error}") from error
+    return CertificateInfo(name, certificate.not_valid_after_utc, _names(certificate))
+
+
 def ensure_rsa_key(file: Path) -> rsa.RSAPrivateKey:
     """Return the RSA key of a Chef client, made on the first call."""
     if not file.exists():

@@ -108,12 +108,16 @@ def show(console: Console, found: dict[str, Any]) -> None:
     )
 
 
-def watch(console: Console, look: Callable[[], dict[str, Any]]) -> None:
+def watch(
+    console: Console,
+    look: Callable[[], dict[str, Any]],
+    present: Callable[[Console, dict[str, Any]], None] = show,
+) -> None:
     """Show the status again and again, until Ctrl-C."""
     while True:
         found = look()
         console.clear()
-        show(console, found)
+        present(console, found)
         time.sleep(WATCH_S)
 
 

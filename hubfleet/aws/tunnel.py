@@ -6,6 +6,7 @@ record, under the name `localhost`, with a certificate of the deployment's own a
 
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from typing import Any
 
 from hubfleet.clients.aws import Aws
@@ -14,7 +15,7 @@ from hubfleet.clients.web import served_certificate
 from hubfleet.errors import HubfleetError, PreconditionError
 from hubfleet.fleet.base import Role
 from hubfleet.settings import Settings
-from hubfleet.state import Deployment
+from hubfleet.state import ROOT, Deployment
 
 HTTPS = 443
 """Where nginx serves the embedded API (terraform/locals.tf, chef_port)."""
@@ -41,6 +42,13 @@ def chef_server(
             if not leads_there(deployment):
                 raise
         yield tunnel
+
+
+def recorded(environment: str, root: Path = ROOT) -> Deployment | None:
+    """Return what this machine knows of an environment's deployment, None where that is nothing."""
+    if not Deployment(environment, environment, root).exists:
+        return None
+    return Deployment.open(environment, environment, root)
 
 
 def words(deployment: Deployment) -> list[str]:

@@ -60,14 +60,39 @@ def status(
 ) -> None:
     """Show machines, policy revisions, last converges, the Swarm, the hub, certificates."""
     from hubfleet import status as view
+    from hubfleet.settings import load
 
     if json and watch:
         raise UsageError("--json and --watch exclude each other")
+    if env and load(env).fleet.backend == "aws":
+        if name not in (None, env):
+            raise UsageError("--name is for deployments on this machine")
+        _status_on_aws(console, env, json, watch)
+        return
     deployment = Deployment.open(name, env)
     fleet = view.fleet_of(deployment)
     if watch:
         view.watch(console, lambda: view.status(deployment, fleet))
     found = view.status(deployment, fleet)
+    if json:
+        console.emit_json(found)
+    else:
+        view.show(console, found)
+
+
+def _status_on_aws(console: Console, environment: str, json: bool, watch: bool) -> None:
+    from hubfleet.aws import outputs, tunnel
+    from hubfleet.aws import status as view
+    from hubfleet.clients.aws import Aws
+    from hubfleet.settings import load
+
+    settings = load(environment)
+    aws = Aws(settings.fleet.aws.region)
+    stack = outputs.require(environment, aws)
+    here = tunnel.recorded(environment)
+    if watch:
+        view.watch(console, environment, settings, stack, aws, here)
+    found = view.status(environment, settings, stack, aws, here)
     if json:
         console.emit_json(found)
     else:
