@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from hubfleet import inventory, policy, swarm_listings
+from hubfleet.backends import require_local
 from hubfleet.chef_server import endpoint
 from hubfleet.clients.hub_service import HubService
 from hubfleet.console import Console
@@ -19,7 +20,7 @@ from hubfleet.fleet.scaling import Worker
 from hubfleet.leftovers import INSTANCE_ID
 from hubfleet.parallel import run_all
 from hubfleet.secrets import SecretStore
-from hubfleet.settings import Settings
+from hubfleet.settings import Settings, load
 from hubfleet.state import DEFAULT_NAME, Deployment
 
 TIMEOUT_S = 20
@@ -110,8 +111,9 @@ def running_hub(deployment: Deployment, machines: Sequence[Instance]) -> Instanc
 def hub_service(deployment: Deployment) -> HubService:
     """Return the hub's API with the rights of its controller.
 
-    Raises PreconditionError where the deployment is older than they are.
+    Raises PreconditionError where the deployment is older than they are, or is on AWS.
     """
+    require_local(deployment.environment, load(deployment.environment, deployment.root))
     token = SecretStore(deployment.secrets_dir).read(Role.HUB, "fleet_api_token")
     if token is None:
         raise PreconditionError(

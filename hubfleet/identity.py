@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from hubfleet import chef_server
+from hubfleet.backends import require_local
 from hubfleet.chef_server import Endpoint, endpoint, require_files, trust
 from hubfleet.clients.registry import Registry
 from hubfleet.errors import PreconditionError
@@ -87,7 +88,11 @@ def server_names(names: tuple[str, ...], zone: str) -> list[str]:
 
 
 def registry(deployment: Deployment, settings: Settings) -> Registry:
-    """Return the writing side of the deployment's registry, with its password."""
+    """Return the writing side of the deployment's own registry, with its password.
+
+    Raises PreconditionError where its environment is on AWS.
+    """
+    require_local(deployment.environment, settings)
     store = SecretStore(deployment.secrets_dir)
     password = store.ensure(OPERATOR, "registry_password", random_password)
     return Registry(

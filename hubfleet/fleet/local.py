@@ -9,6 +9,7 @@ from collections.abc import Container, Iterator, Sequence
 from contextlib import suppress
 from ipaddress import ip_network
 
+from hubfleet.backends import require_local
 from hubfleet.clients import engine
 from hubfleet.clients.engine import ContainerInfo, ContainerSpec
 from hubfleet.clients.process import Completed
@@ -46,9 +47,13 @@ CGROUP_V2_COMMAND = [
 
 
 class LocalFleet(Fleet):
-    """The node containers of one deployment, from image `image`."""
+    """The node containers of one deployment, from image `image`.
+
+    Raises PreconditionError where the deployment's environment is on AWS.
+    """
 
     def __init__(self, deployment: Deployment, settings: Settings, image: str) -> None:
+        require_local(deployment.environment, settings)
         self.deployment = deployment
         self.settings = settings
         self.image = image

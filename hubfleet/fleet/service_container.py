@@ -11,6 +11,7 @@ from ipaddress import ip_network
 from pathlib import Path
 
 from hubfleet import images
+from hubfleet.backends import require_local
 from hubfleet.clients import docker, engine, engine_service
 from hubfleet.clients.engine_service import ServiceSpec
 from hubfleet.clients.fleet_local import PORT, FleetService
@@ -19,7 +20,7 @@ from hubfleet.errors import CommandError, HubfleetError, PreconditionError
 from hubfleet.fleet.capabilities import grantable
 from hubfleet.fleet.local import DEPLOYMENT_LABEL, inner_subnets
 from hubfleet.fleet.service.files import CAPABILITIES, NODE_IMAGE, state_dir, token_files
-from hubfleet.settings import Settings
+from hubfleet.settings import Settings, load
 from hubfleet.state import Deployment, make_private_dir
 
 VERSION_LABEL = "hubfleet.version"
@@ -77,8 +78,9 @@ def remove(deployment: Deployment) -> None:
 def connect(deployment: Deployment) -> FleetService:
     """Return the service as the operator reaches it, with the token that opens the faults, too.
 
-    Raises PreconditionError where it does not run.
+    Raises PreconditionError where it does not run, or where the environment is on AWS.
     """
+    require_local(deployment.environment, load(deployment.environment, deployment.root))
     port = engine_service.service_port(name_of(deployment), PORT)
     if port is None:
         raise PreconditionError(
