@@ -18,6 +18,8 @@ from hubfleet.tasks.common import task
 PART_TIMEOUT_S = 600
 """Seconds that one part of the check may take; the whole aims at 180."""
 
+STACK = "tests/infrastructure/test_apply.py"
+
 INFRASTRUCTURE_TIMEOUT_S = 1500
 """Seconds for the stack on AWS: five minutes on an idle machine, most of them moto's."""
 
@@ -40,6 +42,8 @@ class Part:
     argv: Sequence[str | Path]
     summary: bool = False
     timeout_s: float = PART_TIMEOUT_S
+    waits: bool = False
+    """It waits for clocks most of the time, and so runs beside the others."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +71,7 @@ def test(console: Console) -> None:
     started = time.monotonic()
     run_parts(console, parts())
     images.build(console)
-    run_parts(console, [infrastructure(), image_layers(), chef_drills(), fleets()])
+    run_parts(console, [stack(), infrastructure(), fleets(), chef_drills(), image_layers()])
     kitchen(console)
     verify.full_run(console)
     console.say(f"everything passed in {(time.monotonic() - started) / 60:.1f} min")
@@ -102,9 +106,15 @@ def fleets() -> Part:
 
 
 def infrastructure() -> Part:
-    """Return the tests of the stack on AWS: OpenTofu's and checkov's, and its life against moto."""
+    """Return the tests of terraform/ and packer/ as they stand: OpenTofu's, Packer's, checkov's."""
     argv = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "tests/infrastructure"]
-    return Part("infrastructure", argv, True, INFRASTRUCTURE_TIMEOUT_S)
+    return Part("infrastructure", [*argv, f"--ignore={STACK}"], True, INFRASTRUCTURE_TIMEOUT_S)
+
+
+def stack() -> Part:
+    """Return the stack's life against moto, from the first deploy to the last destroy."""
+    argv = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", STACK]
+    return Part("stack on AWS", argv, True, INFRASTRUCTURE_TIMEOUT_S, waits=True)
 
 
 def image_layers() -> Part:
@@ -120,7 +130,8 @@ def run_parts(console: Console, chosen: Sequence[Part]) -> None:
     """
     started = time.monotonic()
     failed = []
-    with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
+    workers = (os.cpu_count() or 1) + sum(part.waits for part in chosen)
+    with ThreadPoolExecutor(max_workers=workers) as pool:
         for future in as_completed([pool.submit(_run_part, part) for part in chosen]):
             outcome = future.result()
             _report(console, outcome)
