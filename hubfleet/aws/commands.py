@@ -1,5 +1,6 @@
 """`deploy` and `destroy` of an environment on AWS, where each environment is one deployment."""
 
+from dataclasses import replace
 from pathlib import Path
 
 from hubfleet.aws.deploy import Consent, Deploy
@@ -36,7 +37,12 @@ def choose(name: str | None, environment: str, root: Path = ROOT) -> Deployment:
     probe = Deployment(environment, environment, root)
     if probe.exists:
         return Deployment.open(environment, environment, root)
-    return Deployment(environment, environment, root, _free_ports(root))
+    ports = _free_ports(root)
+    server = load(environment, root).chef_server
+    if server.mode == "install":
+        # An Infra Server names its own port in its answers, so it must be the same here.
+        ports = replace(ports, chef=server.install.port)
+    return Deployment(environment, environment, root, ports)
 
 
 def deploy(console: Console, chosen: Deployment, ok: Consent) -> None:

@@ -42,6 +42,15 @@ def test_each_has_a_port_of_its_own_for_the_way_to_its_chef_server(root: Path) -
     assert commands.choose(None, "staging", root).ports == first.ports
 
 
+def test_an_infra_servers_way_has_the_port_that_it_names(tmp_path: Path) -> None:
+    checkout = Checkout(tmp_path)
+    file = "environments/staging.json"
+    checkout.set(file, "default_attributes.chef_server.mode", "install")
+    checkout.set(file, "default_attributes.chef_server.install.package", "chef-server-core")
+    port = load("staging", checkout.root).chef_server.install.port
+    assert commands.choose(None, "staging", checkout.root).ports.chef == port
+
+
 def test_without_a_free_port_it_says_so(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with socket.socket() as taken:
         taken.bind((commands.LOOPBACK, 0))
