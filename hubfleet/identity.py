@@ -54,7 +54,7 @@ def ensure(deployment: Deployment, settings: Settings) -> list[str]:
         role
         for role, names in CERTIFICATES.items()
         if (role != TLS_ROLE or settings.fleet.backend == "local")
-        and _ensure_certificate(store, authority, role, server_names(names, settings.fleet.zone))
+        and _ensure_certificate(store, authority, role, _names_of(role, names, settings))
     ]
     server = endpoint(deployment, settings)
     _ensure_chef_keys(deployment, server, store)
@@ -85,6 +85,16 @@ def publish_authorities(deployment: Deployment, settings: Settings) -> None:
 def server_names(names: tuple[str, ...], zone: str) -> list[str]:
     """Return all names of a server certificate: those in the zone and those of this machine."""
     return [*(f"{name}.{zone}" for name in names), *LOCAL_NAMES]
+
+
+def _names_of(role: str, names: tuple[str, ...], settings: Settings) -> list[str]:
+    """Return the names of a role's certificate; on AWS the hub has a public one, too.
+
+    A browser that trusts the deployment's authority then reaches the hub at any time, also before
+    an authority that all browsers trust has issued one (tls.source acme).
+    """
+    public = [settings.fleet.aws.host] if settings.fleet.backend == "aws" else []
+    return server_names(names, settings.fleet.zone) + (public if role == Role.HUB else [])
 
 
 def registry(deployment: Deployment, settings: Settings) -> Registry:

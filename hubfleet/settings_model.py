@@ -27,8 +27,8 @@ from hubfleet.settings_sections import (
     Secrets,
     Storage,
     Swarm,
-    Tls,
 )
+from hubfleet.settings_tls import Tls
 from hubfleet.settings_types import Section, require_disjoint, require_distinct
 
 SectionT = TypeVar("SectionT", bound=Section)
@@ -78,6 +78,10 @@ class Settings(ControllerView):
             raise ValueError("hub.authenticator dummy is only for fleet.backend local")
         if self.docker.log_driver == "awslogs" and self.fleet.backend != "aws":
             raise ValueError("docker.log_driver awslogs is only for fleet.backend aws")
+        if self.tls.source == "acme" and self.fleet.backend != "aws":
+            raise ValueError(
+                "tls.source acme is only for fleet.backend aws: it needs a public name"
+            )
         problem = self.fleet.aws.problem(self.fleet.zone)
         if self.fleet.backend == "aws" and problem:
             raise ValueError(f"fleet.{problem}")

@@ -184,13 +184,6 @@ class Storage(Section):
         return self
 
 
-class Tls(Section):
-    """Certificates of the web servers."""
-
-    source: Literal["deployment_ca"] = Field(description="Who signs the certificates.")
-    directory: AbsolutePath = Field(description="Directory of certificate and key on a node.")
-
-
 class Image(Section):
     """A container image in the registry."""
 

@@ -98,6 +98,17 @@ def test_certificates_are_for_the_zone_and_this_machine(
     }
 
 
+def test_on_aws_the_hubs_certificate_names_its_public_host_too(deployment: Deployment) -> None:
+    aws = load("production")
+    made = SecretStore(deployment.secrets_dir)
+    for name in ("oauth_client_id", "oauth_client_secret"):
+        made.ensure(Role.HUB, name, lambda: "given")
+    identity.ensure(deployment, aws)
+    names = {each.name: each.names for each in identity.certificates(deployment)}
+    assert aws.fleet.aws.host in names["hub"]
+    assert aws.fleet.aws.host not in names["chef_server"]
+
+
 def test_a_certificate_that_ends_soon_is_replaced_with_its_key(
     deployment: Deployment, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -112,6 +112,9 @@ def test_where_roles_differ_the_view_is_the_hubs(checkout: Checkout) -> None:
 
 
 NONSENSE = {
+    "no public name": (LOCAL, "tls.source", "acme", "tls.source acme is only for fleet.backend"),
+    "plain http": (LOCAL, "tls.acme.directory", "http://ca.test/dir", "should match pattern"),
+    "no address": (LOCAL, "tls.acme.email", "operator", "should match pattern"),
     "logs": (LOCAL, "docker.log_driver", "awslogs", "awslogs is only for fleet.backend aws"),
     "workers": (LOCAL, "fleet.workers.min", 5, "min (5) <= max (4)"),
     "memory": (LOCAL, "notebook.memory_guarantee_mb", 2048, "is more than memory_limit_mb (1024)"),

@@ -102,16 +102,40 @@ engine_image "older than #{images['hub']}" do
   action :prune
 end
 
-nginx_site 'hub' do
-  server_names ["hub.#{zone}", 'localhost']
-  upstream "http://127.0.0.1:#{hub['port']}"
-  default_server true
-  websockets true
-  read_timeout_s 3600
-  max_body_size '0'
-  request_buffering false
-  buffering false
-  hsts true
+# The same hub under its names in the zone and, with a certificate of its own, under its public one.
+serve = lambda do |site, names, certificate_name|
+  nginx_site site do
+    server_names names
+    certificate certificate_name
+    upstream "http://127.0.0.1:#{hub['port']}"
+    default_server certificate_name == 'server'
+    websockets true
+    read_timeout_s 3600
+    max_body_size '0'
+    request_buffering false
+    buffering false
+    hsts true
+  end
+end
+
+serve.call('hub', ["hub.#{zone}", 'localhost'], 'server')
+
+# The hub answers to its public name without this, too: as the default server, with the node's certificate.
+if node['tls']['source'] == 'acme'
+  web_tls_acme node['fleet']['aws']['host'] do
+    certificate_name 'public'
+    directory node['tls']['acme']['directory']
+    email node['tls']['acme']['email']
+    tls_directory node['tls']['directory']
+  end
+
+  serve.call('public', [node['fleet']['aws']['host']], 'public')
+else
+  %w(public acme).each do |site|
+    nginx_site site do
+      action :delete
+    end
+  end
 end
 
 jupyterhub_ready 'https://localhost/hub/health'

@@ -118,6 +118,27 @@ describe 'jupyterhub::default' do
     expect(aws['fleet']['secrets'].map { |item| item['source'] }).to eq(%w(fleet_api_token fleet_key))
   end
 
+  it 'has one site, with the certificate of the node, where there is no public name' do
+    expect(run).to create_nginx_site('hub').with(certificate: 'server', default_server: true)
+    expect([run.find_resource(:web_tls_acme, ''), run.nginx_site('public').performed_actions]).to eq([nil, [:delete]])
+    expect(run).to delete_nginx_site('acme')
+  end
+
+  it 'serves its public name with a certificate of its own, after it serves those in the zone' do
+    allow(Hubfleet::Registry).to receive(:of).and_return('000000000000.dkr.ecr.xx-test-1.amazonaws.com/hubfleet-production')
+    public_name = CookbooksHelper.environment_attributes('production')['fleet']['aws']['host']
+    aws = converged { |node| CookbooksHelper.role_attributes('hub', environment: 'production').except('images').each { |key, value| node.default[key] = value } }
+    expect(aws).to create_web_tls_acme(public_name).with(certificate_name: 'public', stand_in: 'server', role: 'hub', directory: attributes['tls']['acme']['directory'])
+    sites = %w(hub public).to_h { |name| [name, aws.nginx_site(name)] }
+    expect(sites.transform_values { |site| [site.certificate, site.default_server, site.server_names.first] })
+      .to eq('hub' => ['server', true, "hub.#{zone}"], 'public' => ['public', false, public_name])
+    alike = sites.values.map { |site| %i(upstream websockets read_timeout_s max_body_size request_buffering buffering hsts).map { |name| site.public_send(name) } }
+    expect(alike.uniq.size).to eq(1)
+    names = aws.resource_collection.map(&:to_s)
+    order = ['nginx_site[hub]', "web_tls_acme[#{public_name}]", 'nginx_site[public]', 'jupyterhub_ready[https://localhost/hub/health]']
+    expect(names & order).to eq(order)
+  end
+
   it 'pulls before it deploys, cleans up after, and waits for an answer in the end' do
     names = run.resource_collection.map(&:to_s)
     order = ["engine_image[#{hub_image}]", 'swarm_secret[hubfleet-cookie_secret]', 'template[/etc/hubfleet/stack.yml]', 'swarm_stack[hubfleet]',

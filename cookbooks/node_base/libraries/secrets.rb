@@ -94,6 +94,9 @@ module Hubfleet
 
     # One SecureString parameter for each secret, named <prefix>/<role>/<name>.
     class SsmStore
+      # A certificate with a long chain has more than the 4 KB of the free tier: that one alone is paid for.
+      TIER = 'Intelligent-Tiering'.freeze
+
       def initialize(prefix, client: nil)
         @prefix = prefix.chomp('/')
         @client = client
@@ -110,7 +113,7 @@ module Hubfleet
 
       def write(role, name, value)
         parameter = "#{@prefix}/#{role}/#{name}"
-        call('write', parameter) { |client| client.put_parameter(name: parameter, value: value, type: 'SecureString', overwrite: true) }
+        call('write', parameter) { |client| client.put_parameter(name: parameter, value: value, type: 'SecureString', tier: TIER, overwrite: true) }
       end
 
       private

@@ -51,6 +51,14 @@ describe Hubfleet::Secrets do
     expect { described_class.new('vault', '/x') }.to raise_error(described_class::Error, /'files' or 'ssm'/)
   end
 
+  it 'keeps what is too long for the free tier of the parameter store' do
+    client = double
+    allow(client).to receive(:put_parameter)
+    described_class::SsmStore.new('/hubfleet/staging', client: client).write('hub', 'acme_certificate', 'text')
+    expect(client).to have_received(:put_parameter)
+      .with(name: '/hubfleet/staging/hub/acme_certificate', value: 'text', type: 'SecureString', tier: 'Intelligent-Tiering', overwrite: true)
+  end
+
   it 'says what is missing for the parameter store' do
     store = described_class::SsmStore.new('/hubfleet/staging/')
     allow(store).to receive(:require).with('aws-sdk-ssm').and_raise(LoadError)

@@ -23,6 +23,14 @@ module WebTls
       true
     end
 
+    def not_before
+      @leaf.not_before
+    end
+
+    def not_after
+      @leaf.not_after
+    end
+
     private
 
     def key_matches?(pem)

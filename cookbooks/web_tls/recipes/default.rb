@@ -1,7 +1,12 @@
 #
 # nginx with the node's certificate and no site: the cookbooks that serve something add theirs.
 #
-raise "tls.source '#{node['tls']['source']}' is not supported: use 'deployment_ca'" unless node['tls']['source'] == 'deployment_ca'
+# Whatever tls.source says, a node's own names are the deployment's; a public name has a
+# certificate of its own beside this one (web_tls_acme).
+#
+unless %w(deployment_ca acme).include?(node['tls']['source'])
+  raise "tls.source '#{node['tls']['source']}' is not supported: use 'deployment_ca' or 'acme'"
+end
 
 include_recipe 'web_tls::image'
 

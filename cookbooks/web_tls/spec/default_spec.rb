@@ -26,6 +26,12 @@ describe 'web_tls::default' do
     expect(run).to create_web_tls_certificate('server').with(directory: '/etc/hubfleet/tls')
   end
 
+  it "keeps the deployment's certificate for a node's own names where a public one comes by ACME" do
+    run = runner_for('chef_server') { |node| node.default['tls']['source'] = 'acme' }.converge('web_tls::default')
+    expect(run).to create_web_tls_certificate('server')
+    expect(run.find_resources(:web_tls_acme)).to be_empty
+  end
+
   it 'refuses a source of certificates that it does not know' do
     runner = runner_for('hub') { |node| node.default['tls']['source'] = 'magic' }
     expect { runner.converge('web_tls::default') }.to raise_error(/tls.source 'magic'/)
