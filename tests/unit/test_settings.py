@@ -183,6 +183,7 @@ def test_one_password_for_all_is_refused_outside_local(checkout: Checkout) -> No
     staging = "environments/staging.json"
     checkout.set(staging, "default_attributes.hub.authenticator", "dummy")
     checkout.set(staging, "default_attributes.fleet.backend", "local")
+    checkout.set(staging, "default_attributes.tls.source", "deployment_ca")
     with pytest.raises(SettingsError, match=r"staging\.json: hub\.authenticator: dummy is only"):
         settings.load("staging", checkout.root)
 
