@@ -36,7 +36,8 @@ class Removal:
         self.file_system = kept.homes(aws, deployment.environment)
         if not self.stack.resources() and not (homes and self.file_system):
             raise PreconditionError(
-                f"nothing of {deployment.environment} is deployed", "./invoke status says what is"
+                f"nothing of {deployment.environment} is deployed",
+                "in another account or region there may be: aws sts get-caller-identity",
             )
 
     def words(self) -> list[str]:

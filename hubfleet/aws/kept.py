@@ -7,8 +7,9 @@ error half-way end with homes that no state knows.
 
 from collections.abc import Iterable
 
+from hubfleet.aws import states
 from hubfleet.aws.stack import Stack
-from hubfleet.clients.aws import MISSING, Aws, Identity
+from hubfleet.clients.aws import Aws, Identity
 from hubfleet.clients.aws_fleet import AwsRefusal
 from hubfleet.console import Console
 from hubfleet.fleet.aws_names import AwsNames
@@ -50,14 +51,7 @@ def homes(aws: Aws, environment: str) -> str | None:
 def artifacts(aws: Aws, environment: str, who: Identity) -> str | None:
     """Return the bucket of an environment's archives and backups, or None where there is none."""
     bucket = AwsNames(environment).artifacts(who.account, aws.region)
-    try:
-        with aws.refusals(f"the bucket {bucket} cannot be seen"):
-            aws.call("s3", "head_bucket", Bucket=bucket)
-    except AwsRefusal as refusal:
-        if refusal.code not in MISSING:
-            raise
-        return None
-    return bucket
+    return bucket if states.exists(aws, bucket) else None
 
 
 def adopt(stack: Stack, aws: Aws, who: Identity, console: Console) -> None:

@@ -21,7 +21,7 @@ def name(account: str, region: str) -> str:
 def exists(aws: Aws, bucket: str) -> bool:
     """Say whether there is such a bucket; raises as `Aws.refusals` does where it is not ours."""
     try:
-        with aws.refusals(f"the bucket of states {bucket} cannot be used"):
+        with aws.refusals(f"the bucket {bucket} cannot be used"):
             aws.call("s3", "head_bucket", Bucket=bucket)
     except AwsRefusal as refusal:
         if refusal.code not in MISSING:

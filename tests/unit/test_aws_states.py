@@ -86,5 +86,5 @@ def test_its_name_is_the_accounts_or_the_shells(monkeypatch: pytest.MonkeyPatch)
 def test_one_of_somebody_else_is_refused(aws: Aws) -> None:
     with Stubber(aws.client("s3")) as stub:
         stub.add_client_error("head_bucket", "403", "Forbidden")
-        with pytest.raises(AwsRefusal, match="the bucket of states the-states cannot be used"):
+        with pytest.raises(AwsRefusal, match="the bucket the-states cannot be used"):
             states.ensure(aws, BUCKET)
