@@ -266,6 +266,12 @@ def test_neither_state_nor_plan_knows_a_secret(run: Run) -> None:
 def test_what_was_deployed_is_removed_but_for_homes_and_backups(run: Run) -> None:
     homes = json.loads(run("output", "-json", "stack"))["homes"]["file_system"]
     run("state", "rm", *NOT_REMOVED)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(stack, "APPLY_TIMEOUT_S", SOON_S)
+        with pytest.raises(CommandError, match="did not end within"):
+            run.account.destroy()
+    assert run("state", "list") != ""
+    assert file_systems(run) == [homes]
     run.account.destroy()
     assert run("state", "list") == ""
     assert run.machines() == {}

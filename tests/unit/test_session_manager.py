@@ -123,11 +123,13 @@ def test_a_plugin_that_ignores_its_end_is_killed(
 
 
 CTRL_C = """
-import sys, time
+import signal, sys, time
 from hubfleet.clients.aws import Aws
 from hubfleet.clients.session_manager import forward
 from tests.unit.session_manager import INSTANCE, answering
 
+# Whoever starts the tests in the background has it ignored, which is inherited.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 port, local = int(sys.argv[1]), int(sys.argv[2])
 aws = Aws("eu-central-1")
 with answering(aws, port, local) as stub:
