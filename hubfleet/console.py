@@ -149,8 +149,18 @@ class Console:
             return True
         if not sys.stdin.isatty():
             raise UsageError(f"{question} Nobody is here to answer.", "add --yes")
-        self._words.print(Text(f"{question} [y/N] "), end="")
-        return sys.stdin.readline().strip().lower() in {"y", "yes"}
+        with self._guard:
+            # A spinner would write over the question.
+            if self._status is not None:
+                self._status.stop()
+            elif self._open_line:
+                self._words.print()
+                self._open_line = False
+            self._words.print(Text(f"{question} [y/N] "), end="", soft_wrap=True)
+            answer = sys.stdin.readline().strip().lower()
+            if self._status is not None:
+                self._status.start()
+        return answer in {"y", "yes"}
 
     def _print(self, text: Text) -> None:
         with self._guard:

@@ -153,7 +153,7 @@ class Deploy:
 
     def _foundation(self) -> None:
         kept.adopt(self.stack, self.aws, self.who, self.console)
-        known = {address.partition("[")[0] for address in self.stack.resources()}
+        known = {address.partition("[")[0] for address in self.stack.whole()}
         if not known.issuperset(FOUNDATION):
             self._change(FOUNDATION)
 
@@ -180,7 +180,7 @@ class Deploy:
         server = endpoint(self.deployment, self.settings)
         if not server.external:
             supplies.bring_policy(self.aws, self.deployment, self.archives)
-            if CHEF_SERVER not in self.stack.resources():
+            if not self.stack.whole().issuperset(CHEF_TARGETS):
                 self._change(CHEF_TARGETS)
         with self._at_chef_server():
             for change in self.publisher.push():

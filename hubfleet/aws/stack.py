@@ -63,14 +63,17 @@ class Stack:
 
     def resources(self) -> dict[str, Mapping[str, Any]]:
         """Return all that the state holds: attributes by Terraform's address."""
+        return {each["address"]: each["values"] for each in self._held()}
+
+    def whole(self) -> set[str]:
+        """Return the addresses of what the state holds and no interruption has left half-made."""
+        return {each["address"] for each in self._held() if not each.get("tainted")}
+
+    def _held(self) -> list[dict[str, Any]]:
         # `state list` fails where nobody has written a state yet.
         document = json.loads(self._read("show", "-json"))
         module = document.get("values", {}).get("root_module", {})
-        return {
-            each["address"]: each["values"]
-            for each in module.get("resources", [])
-            if each["mode"] == "managed"
-        }
+        return [each for each in module.get("resources", []) if each["mode"] == "managed"]
 
     def plan(self, targets: Iterable[str] = (), *, destroy: bool = False) -> list[Change]:
         """Return what would change, of `targets` and what they need, or of all; `apply` does it."""
