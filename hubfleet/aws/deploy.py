@@ -117,7 +117,7 @@ class Deploy:
             Stage("images", self._plan_images, self._images),
             Stage("machine images", _nothing, self._machine_images),
             Stage("chef server", _nothing, self._chef_server),
-            Stage("stack", _nothing, lambda: self._change(())),
+            Stage("stack", _nothing, lambda: self.stack.change(agree=self._agree)),
             Stage("check", self._plan_check, self._check),
         ]
 
@@ -155,7 +155,7 @@ class Deploy:
         kept.adopt(self.stack, self.aws, self.who, self.console)
         known = {address.partition("[")[0] for address in self.stack.whole()}
         if not known.issuperset(FOUNDATION):
-            self._change(FOUNDATION)
+            self.stack.change(FOUNDATION, agree=self._agree)
 
     def _plan_images(self) -> list[str]:
         lacking = supplies.lacking_images(self.aws, self.deployment)
@@ -181,7 +181,7 @@ class Deploy:
         if not server.external:
             supplies.bring_policy(self.aws, self.deployment, self.archives)
             if not self.stack.whole().issuperset(CHEF_TARGETS):
-                self._change(CHEF_TARGETS)
+                self.stack.change(CHEF_TARGETS, agree=self._agree)
         with self._at_chef_server():
             for change in self.publisher.push():
                 if change.changed:
@@ -207,17 +207,11 @@ class Deploy:
             self.deployment, self.settings, self.aws, machines, self.console
         )
 
-    def _change(self, targets: Sequence[str]) -> None:
-        """Plan, show, and do it; what ends something in use is asked for."""
-        found = self.stack.plan(targets)
-        if not found:
-            return
+    def _agree(self, found: Sequence[Change]) -> None:
+        """Say what will change; what ends something in use is asked for."""
         for line in changes.summary(found):
             self.console.say(f"  {line}")
-        self._ask([change for change in found if change.action in LOSES])
-        self.stack.apply()
-
-    def _ask(self, losses: Sequence[Change]) -> None:
+        losses = [change for change in found if change.action in LOSES]
         if not losses:
             return
         what = ", ".join(f"{change.action} {change.address}" for change in losses)

@@ -69,8 +69,7 @@ class Removal:
         with self.console.stage("what stays"):
             self._settle_what_stays()
         with self.console.stage("stack"):
-            if self.stack.plan(destroy=True):
-                self.stack.apply()
+            self.stack.change(destroy=True)
         if not self.homes and self.file_system:
             environment = self.deployment.environment
             self.console.say(

@@ -7,6 +7,11 @@ from hubfleet.errors import CommandError, HubfleetError, LockedError, Preconditi
 
 LOG_IN = "run: aws sso login, or set AWS_PROFILE, and try again"
 
+
+class BrokenOffError(CommandError):
+    """A connection to AWS ended in the middle of an answer: the same once more may well do."""
+
+
 REASONS: tuple[tuple[str, type[HubfleetError], str, str], ...] = (
     (
         r"(?i)ExpiredToken|RequestExpired|token has expired|SSO session.*(expired|invalid)",
@@ -83,6 +88,12 @@ REASONS: tuple[tuple[str, type[HubfleetError], str, str], ...] = (
         "deploy again",
     ),
     (
+        r"use of closed network connection|connection reset by peer|unexpected EOF",
+        BrokenOffError,
+        "a connection to AWS broke off",
+        "the same command goes on",
+    ),
+    (
         r"no such host|i/o timeout|connection refused|TLS handshake|dial tcp",
         PreconditionError,
         "the network does not lead there",
@@ -108,8 +119,8 @@ def refusal(
             continue
         words = {"environment": environment, "what": found.groupdict().get("what") or ""}
         text, step = message.format(**words), hint.format(**words)
-        if kind is CommandError:
-            return CommandError(f"tofu {command}: {text}", f"{step}{where}", errors(said))
+        if issubclass(kind, CommandError):
+            return kind(f"tofu {command}: {text}", f"{step}{where}", errors(said))
         return kind(f"tofu {command}: {text}", step)
     first = errors(said).splitlines()
     return CommandError(

@@ -6,13 +6,13 @@ is, and the provider, some hundred MB, is fetched once. What fails is told by hu
 
 import json
 import shutil
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from hubfleet.aws.changes import Change, changes
 from hubfleet.aws.preview import QUIET, READS, TIMEOUT_S
-from hubfleet.aws.refusals import refusal
+from hubfleet.aws.refusals import BrokenOffError, refusal
 from hubfleet.clients import infra_tools
 from hubfleet.clients.process import Completed
 from hubfleet.image_build import cache_dir
@@ -84,6 +84,30 @@ class Stack:
     def apply(self) -> None:
         """Do what the last plan says; refused where something has changed since."""
         self._run("apply", FOUND, timeout=APPLY_TIMEOUT_S)
+
+    def change(
+        self,
+        targets: Iterable[str] = (),
+        *,
+        destroy: bool = False,
+        agree: Callable[[Sequence[Change]], None] = lambda _: None,
+    ) -> None:
+        """Plan, have `agree` look at what would change, and do it.
+
+        Where a connection breaks off it begins anew, once: what was done is in the state.
+        """
+        try:
+            self._change(targets, destroy, agree)
+        except BrokenOffError:
+            self._change(targets, destroy, agree)
+
+    def _change(
+        self, targets: Iterable[str], destroy: bool, agree: Callable[[Sequence[Change]], None]
+    ) -> None:
+        found = self.plan(targets, destroy=destroy)
+        if found:
+            agree(found)
+            self.apply()
 
     def adopt(self, address: str, identifier: str) -> None:
         """Take into the state what exists in the account."""

@@ -9,6 +9,8 @@ import pytest
 from hubfleet.aws import commands
 from hubfleet.aws.changes import Change, changes, summary
 from hubfleet.aws.deploy import Consent, Deploy
+from hubfleet.aws.refusals import BrokenOffError
+from hubfleet.aws.stack import Stack
 from hubfleet.clients.aws import Aws
 from hubfleet.console import Console
 from hubfleet.errors import PreconditionError, UsageError
@@ -63,17 +65,20 @@ def test_without_a_free_port_it_says_so(root: Path, monkeypatch: pytest.MonkeyPa
             commands.choose(None, "staging", root)
 
 
-class Terraform:
-    """A stack that has something to do, and notes whether it was done."""
+class Terraform(Stack):
+    """A stack that has something to do, and notes what was done; it breaks off at first."""
 
-    def __init__(self, *found: Change) -> None:
+    def __init__(self, *found: Change, breaks: int = 0) -> None:
         self.found = list(found)
-        self.applied = 0
+        self.applied, self.breaks = 0, breaks
 
     def plan(self, targets: object = (), *, destroy: bool = False) -> list[Change]:
         return self.found
 
     def apply(self) -> None:
+        if self.breaks:
+            self.breaks -= 1
+            raise BrokenOffError("a connection to AWS broke off")
         self.applied += 1
 
 
@@ -124,3 +129,12 @@ def test_what_an_interrupted_run_left_half_made_is_not_asked_for(root: Path) -> 
     assert again.action == "make again"
     stack, _ = change(root, Consent(), again)
     assert stack.applied == 1
+
+
+def test_what_breaks_off_begins_anew_once() -> None:
+    stack = Terraform(MADE, breaks=1)
+    stack.change()
+    assert stack.applied == 1
+    stack = Terraform(MADE, breaks=2)
+    with pytest.raises(BrokenOffError):
+        stack.change()

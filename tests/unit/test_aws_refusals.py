@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from hubfleet.aws.refusals import refusal
+from hubfleet.aws.refusals import BrokenOffError, refusal
 from hubfleet.errors import CommandError, LockedError, PreconditionError
 
 LOCKED = """
@@ -87,6 +87,12 @@ def test_what_is_not_allowed_is_named() -> None:
     error = told("User: arn:x is not authorized to perform: ec2:RunInstances on resource: y")
     assert isinstance(error, CommandError)
     assert "does not allow ec2:RunInstances" in error.message
+
+
+def test_a_connection_that_broke_off_is_a_kind_of_its_own() -> None:
+    error = told("decomposing response: read tcp 1:2->3:4: use of closed network connection")
+    assert isinstance(error, BrokenOffError)
+    assert "goes on" in error.hint
 
 
 def test_what_nobody_foresaw_is_its_first_line_and_the_log() -> None:
