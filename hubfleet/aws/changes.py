@@ -3,11 +3,12 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from hubfleet.aws.preview import QUIET, TIMEOUT_S, copy_of_stack
-from hubfleet.aws.refusals import refusal
+from hubfleet.aws.refusals import refusal, settled
 from hubfleet.clients import infra_tools
 from hubfleet.image_build import cache_dir
 from hubfleet.machine_images import MANIFEST
@@ -56,7 +57,8 @@ def find(environment: str, region: str, bucket: str, root: Path = ROOT) -> list[
     ]
     with copy_of_stack(root) as stack:
         for argv, timeout in steps:
-            done = tofu.run(argv, cwd=stack, env=QUIET, check=False, timeout=timeout)
+            run = partial(tofu.run, argv, cwd=stack, env=QUIET, check=False, timeout=timeout)
+            done = settled(run)
             if done.returncode:
                 raise refusal(argv[0], environment, done.stdout + done.stderr)
     return changes(json.loads(done.stdout))

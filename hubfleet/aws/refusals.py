@@ -1,11 +1,15 @@
 """What OpenTofu prints when it fails, as one sentence with the next step."""
 
 import re
+from collections.abc import Callable
 from pathlib import Path
 
+from hubfleet.clients.process import Completed
 from hubfleet.errors import CommandError, HubfleetError, LockedError, PreconditionError
 
 LOG_IN = "run: aws sso login, or set AWS_PROFILE, and try again"
+
+BROKEN_OFF = re.compile(r"use of closed network connection|connection reset by peer|unexpected EOF")
 
 
 class BrokenOffError(CommandError):
@@ -88,7 +92,7 @@ REASONS: tuple[tuple[str, type[HubfleetError], str, str], ...] = (
         "deploy again",
     ),
     (
-        r"use of closed network connection|connection reset by peer|unexpected EOF",
+        BROKEN_OFF.pattern,
         BrokenOffError,
         "a connection to AWS broke off",
         "the same command goes on",
@@ -101,6 +105,15 @@ REASONS: tuple[tuple[str, type[HubfleetError], str, str], ...] = (
     ),
 )
 """What AWS's provider or OpenTofu says, what it is, and what to do next."""
+
+
+def settled(run: Callable[[], Completed]) -> Completed:
+    """Run a command that may be run twice; once more where a connection to AWS has broken off."""
+    done = run()
+    if done.returncode and BROKEN_OFF.search(done.stdout + done.stderr):
+        return run()
+    return done
+
 
 LOCK = re.compile(r"Lock Info:(?P<info>.*?)(?:\n\s*\n|\Z)", re.DOTALL)
 

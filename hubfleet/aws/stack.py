@@ -12,7 +12,7 @@ from typing import Any
 
 from hubfleet.aws.changes import Change, changes
 from hubfleet.aws.preview import QUIET, READS, TIMEOUT_S
-from hubfleet.aws.refusals import BrokenOffError, refusal
+from hubfleet.aws.refusals import BrokenOffError, refusal, settled
 from hubfleet.clients import infra_tools
 from hubfleet.clients.process import Completed
 from hubfleet.image_build import cache_dir
@@ -126,7 +126,9 @@ class Stack:
 
     def _read(self, *argv: str) -> str:
         """Run a command whose standard output is data."""
-        done = self.tool.run(argv, cwd=self.folder, env=QUIET, check=False, timeout=TIMEOUT_S)
+        done = settled(
+            lambda: self.tool.run(argv, cwd=self.folder, env=QUIET, check=False, timeout=TIMEOUT_S)
+        )
         if done.returncode:
             raise self._refusal(argv[0], done)
         return done.stdout
@@ -139,15 +141,20 @@ class Stack:
             else [command, "-no-color", *argv]
         )
         make_private_dir(self.log.parent)
-        done = self.tool.run(
-            words,
-            cwd=self.folder,
-            env=QUIET,
-            check=False,
-            log=self.log,
-            timeout=timeout,
-            grace=GRACE_S,
-        )
+
+        def run() -> Completed:
+            return self.tool.run(
+                words,
+                cwd=self.folder,
+                env=QUIET,
+                check=False,
+                log=self.log,
+                timeout=timeout,
+                grace=GRACE_S,
+            )
+
+        # A plan can be applied once.
+        done = run() if command == "apply" else settled(run)
         if done.returncode:
             raise self._refusal(command, done)
 

@@ -264,8 +264,5 @@ def terraform(made: Account, tofu: Tofu, *arguments: str, expect: int = 0) -> st
         "TF_VAR_image_manifest": str(made.root / "packer" / "manifest.json"),
     }
     done = tofu.run(made.stack, *arguments, timeout=STEP_S, **given)
-    if "use of closed network connection" in done.stderr:
-        # moto's server closes connections that the provider means to use again.
-        done = tofu.run(made.stack, *arguments, timeout=STEP_S, **given)
     assert done.returncode == expect, done.stdout + done.stderr
     return done.stdout

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from hubfleet.aws.refusals import settled
 from hubfleet.clients import infra_tools, process
 from hubfleet.image_build import cache_dir
 from hubfleet.state import ROOT
@@ -29,10 +30,16 @@ class Tofu:
     def run(
         self, cwd: Path, *arguments: str, timeout: float = 120, **env: str
     ) -> process.Completed:
-        """Run a command in a directory of .tf files; the caller judges what comes of it."""
+        """Run a command in a directory of .tf files; the caller judges what comes of it.
+
+        Once more where a connection has broken off: moto's server ends each with its answer, and
+        at times the provider loses the end of one.
+        """
         quiet = {"TF_IN_AUTOMATION": "1", "TF_INPUT": "0", "CHECKPOINT_DISABLE": "1"}
         argv = [*arguments, "-no-color"]
-        return self.tool.run(argv, cwd=cwd, env=quiet | env, check=False, timeout=timeout)
+        return settled(
+            lambda: self.tool.run(argv, cwd=cwd, env=quiet | env, check=False, timeout=timeout)
+        )
 
 
 def find_tofu() -> Tofu | None:

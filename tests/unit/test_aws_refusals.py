@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from hubfleet.aws.refusals import BrokenOffError, refusal
+from hubfleet.aws.refusals import BrokenOffError, refusal, settled
+from hubfleet.clients.process import Completed
 from hubfleet.errors import CommandError, LockedError, PreconditionError
 
 LOCKED = """
@@ -102,3 +103,20 @@ def test_what_nobody_foresaw_is_its_first_line_and_the_log() -> None:
     assert "tofu.log" in error.hint
     assert "goes on" in error.hint
     assert "aws_vpc.this" in error.output
+
+
+def test_what_broke_off_is_run_once_more_and_only_that() -> None:
+    well, off, wrong = (
+        Completed(0, "", ""),
+        Completed(1, "", "read tcp: use of closed network connection"),
+        Completed(1, "Error: something odd", ""),
+    )
+
+    def after(*outcomes: Completed) -> tuple[Completed, int]:
+        left = list(outcomes)
+        return settled(lambda: left.pop(0)), len(left)
+
+    assert after(off, well) == (well, 0)
+    assert after(off, off, well) == (off, 1)
+    assert after(wrong, well) == (wrong, 1)
+    assert after(well, wrong) == (well, 1)
