@@ -22,6 +22,9 @@ from hubfleet.clients import exec_stream
 from hubfleet.clients.docker import client, refusals
 from hubfleet.clients.process import Completed
 
+CONFLICT = 409
+"""Status of an answer of the engine (HTTP)."""
+
 KILL_AFTER_S = 10
 """Seconds between SIGTERM and SIGKILL for a program that outlives its timeout in a container."""
 
@@ -230,11 +233,17 @@ def remove_volume(name: str) -> None:
 
 
 def logs(name: str) -> str:
-    """Return what a container has printed since it was started last."""
+    """Return what a container has printed since it was started last; nothing once it is going."""
     with refusals(f"read the output of container {name}"):
         container = client().containers.get(name)
         started = _time(container.attrs["State"]["StartedAt"])
-        raw: bytes = container.logs(since=started.timestamp() if started.year > 1 else None)
+        try:
+            raw: bytes = container.logs(since=started.timestamp() if started.year > 1 else None)
+        except APIError as error:
+            if error.status_code != CONFLICT:
+                raise
+            # Dead or marked for removal: somebody has just ended it.
+            return ""
     return TERMINAL.sub("", raw.decode(errors="replace"))
 
 

@@ -231,3 +231,17 @@ def test_a_machine_that_two_remove_at_once_is_gone_for_both(bystanders: dict[str
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(engine.remove_container, [bystanders[HUB]] * 4))
     assert docker.client().containers.list(all=True, filters={"id": bystanders[HUB]}) == []
+
+
+def test_a_machine_that_is_being_removed_can_be_asked_for_its_output(
+    bystanders: dict[str, str],
+) -> None:
+    going = bystanders[HUB]
+    with ThreadPoolExecutor(1) as pool:
+        removal = pool.submit(engine.remove_container, going)
+        while not removal.done():
+            try:
+                assert engine.logs(going) == ""
+            except CommandError as error:
+                assert "No such container" in error.message  # noqa: PT017 - it may be gone already
+        removal.result()
