@@ -42,6 +42,13 @@ REASONS: tuple[tuple[str, type[HubfleetError], str, str], ...] = (
         "./invoke images.bake --env {environment}",
     ),
     (
+        r"Error: (?:Resource precondition failed|Invalid value for variable)\n(?s:.*?)├─+\n"
+        r"(?: +│[^\n]*\n)*\n(?P<what>[^\n]+(?:\n[^\n]+)*)",
+        PreconditionError,
+        "{what}",
+        "correct environments/{environment}.json, then ./invoke policy.update, and commit both",
+    ),
+    (
         r"InvalidAMIID\.\w+: [^\n]*?(?P<what>ami-[0-9a-f]+)",
         PreconditionError,
         "the machine image {what} is gone",
@@ -115,6 +122,8 @@ def settled(run: Callable[[], Completed]) -> Completed:
     return done
 
 
+FRAME = re.compile(r"^[╷│╵] ?", re.MULTILINE)
+
 LOCK = re.compile(r"Lock Info:(?P<info>.*?)(?:\n\s*\n|\Z)", re.DOTALL)
 
 
@@ -124,13 +133,15 @@ def refusal(
     """Return the error; `release` is the command that releases a lock, %s its number."""
     where = f" (log: {log})" if log else ""
     lock = LOCK.search(said)
+    plain = FRAME.sub("", said)
     if "acquiring the state lock" in said and lock is not None:
         return _locked(environment, lock["info"], release)
     for pattern, kind, message, hint in REASONS:
-        found = re.search(pattern, said)
+        found = re.search(pattern, plain)
         if found is None:
             continue
-        words = {"environment": environment, "what": found.groupdict().get("what") or ""}
+        what = " ".join((found.groupdict().get("what") or "").split())
+        words = {"environment": environment, "what": what}
         text, step = message.format(**words), hint.format(**words)
         if issubclass(kind, CommandError):
             return kind(f"tofu {command}: {text}", f"{step}{where}", errors(said))

@@ -84,6 +84,31 @@ def test_what_must_be_put_right_first_is_a_precondition(said: str, words: str, h
     assert hint in error.hint
 
 
+PRECONDITION = """Error: Resource precondition failed
+
+  on discovery.tf line 51, in resource "aws_service_discovery_service" "homes":
+  51:       condition     = endswith(local.homes, ".${local.zone}")
+    ├────────────────
+    │ local.homes is "homes.staging.hubfleet.internal"
+    │ local.zone is "rehearsal.hubfleet.internal"
+
+storage.nfs.server of the environment is not a
+name in fleet.zone.
+
+Error: another
+"""
+
+
+@pytest.mark.parametrize("framed", [False, True])
+def test_what_terraform_checks_itself_is_told_in_its_words(framed: bool) -> None:
+    frame = "".join(f"│ {line}\n" for line in PRECONDITION.splitlines())
+    error = told(f"╷\n{frame}╵\n" if framed else PRECONDITION)
+    assert isinstance(error, PreconditionError)
+    wanted = "storage.nfs.server of the environment is not a name in fleet.zone."
+    assert error.message == f"tofu apply: {wanted}"
+    assert "environments/production.json" in error.hint
+
+
 def test_what_is_not_allowed_is_named() -> None:
     error = told("User: arn:x is not authorized to perform: ec2:RunInstances on resource: y")
     assert isinstance(error, CommandError)
