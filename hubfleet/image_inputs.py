@@ -17,7 +17,7 @@ FORMAT = "1"
 TAG_CHARS = 12
 NOT_INPUTS = {".in", ".md", ".pyc"}
 
-NODE_GEMS = ("chef-bin", "chef-zero", "mixlib-authentication", "puma", "rack")
+NODE_GEMS = ("aws-sdk-ssm", "chef-bin", "chef-zero", "mixlib-authentication", "puma", "rack")
 """Programs of a node; the versions are those of Gemfile.lock, with all that they depend on."""
 
 HUB_CODE = (

@@ -24,6 +24,9 @@ STACK = "tests/infrastructure/test_apply.py"
 INFRASTRUCTURE_TIMEOUT_S = 1500
 """Seconds for the stack on AWS: eight minutes, most of which it waits for the provider's polls."""
 
+REHEARSAL_TIMEOUT_S = 1200
+"""Seconds for an environment on AWS with real machines: six minutes."""
+
 KITCHEN_TIMEOUT_S = 1200
 """Seconds for all suites of Test Kitchen, one after the other."""
 
@@ -73,6 +76,7 @@ def test(console: Console) -> None:
     with beside(console, stack()):
         run_parts(console, [infrastructure(), fleets(), chef_drills(), image_layers()])
         kitchen(console)
+    run_parts(console, [rehearsal()])
     verify.full_run(console)
     console.say(f"everything passed in {(time.monotonic() - started) / 60:.1f} min")
 
@@ -115,6 +119,12 @@ def stack() -> Part:
     """Return the stack's life against moto, from the first deploy to the last destroy."""
     argv = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", STACK]
     return Part("stack on AWS", argv, True, INFRASTRUCTURE_TIMEOUT_S)
+
+
+def rehearsal() -> Part:
+    """Return an environment on AWS whose machines are node containers, with a student."""
+    argv = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "tests/rehearsal"]
+    return Part("rehearsal of AWS", argv, True, REHEARSAL_TIMEOUT_S)
 
 
 def image_layers() -> Part:

@@ -3,14 +3,14 @@
 What moto has no server for is played here: the registry behind ECR's login (images are noted in
 moto's ECR), quotas, the way through Session Manager, the hub's answer. The Chef server's machine is
 the embedded server itself, as a process, with the keys and the certificate that the deploy has put
-into SSM.
+into SSM. tests/rehearsal has machines in place of most of this.
 """
 
 import json
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -48,14 +48,17 @@ LOCAL_STATE = (
 class Account:
     """The account, the operator's checkout and the deployment in it."""
 
+    environment = ENVIRONMENT
+    poll_s = 0.2
+
     def __init__(self, moto: str, folder: Path) -> None:
         self.moto, self.folder = moto, folder
         self.root = folder / "checkout"
         self.log = folder / "requests.log"
-        self.settings = settings.load(ENVIRONMENT)
         self.amis: dict[str, str] = {}
         self.server: ChefProcess | None = None
-        self._fill_checkout()
+        self.fill_checkout()
+        self.settings = settings.load(self.environment, self.root)
 
     @property
     def env(self) -> dict[str, str]:
@@ -74,7 +77,7 @@ class Account:
     @property
     def deployment(self) -> Deployment:
         """The deployment, as the commands choose it."""
-        return commands.choose(None, ENVIRONMENT, self.root)
+        return commands.choose(None, self.environment, self.root)
 
     @property
     def stack(self) -> Path:
@@ -96,11 +99,11 @@ class Account:
         return connect(self.deployment)
 
     def deploy(self, *, yes: bool = False) -> None:
-        """Run `./invoke deploy --env staging --dirty-ok`."""
+        """Run `./invoke deploy --env <environment> --dirty-ok`."""
         commands.deploy(Console(), self.deployment, Consent(yes, dirty=True))
 
     def destroy(self, *, homes: bool = False) -> None:
-        """Run `./invoke destroy --env staging --yes`."""
+        """Run `./invoke destroy --env <environment> --yes`."""
         commands.destroy(Console(), self.deployment, homes=homes, yes=True, dry_run=False)
 
     def prepare(self) -> None:
@@ -110,7 +113,7 @@ class Account:
         ec2 = self.client("ec2")
         for image in checks.NEEDED_IMAGES:
             tags = {
-                "hubfleet.deployment": ENVIRONMENT,
+                "hubfleet.deployment": self.environment,
                 "hubfleet.image": image,
                 "hubfleet.revision": "of-this-test",
             }
@@ -165,11 +168,12 @@ class Account:
         (bucket,) = [
             each["Name"]
             for each in s3.list_buckets()["Buckets"]
-            if each["Name"].startswith(f"hubfleet-{ENVIRONMENT}-")
+            if each["Name"].startswith(f"hubfleet-{self.environment}-")
         ]
         return s3.get_object(Bucket=bucket, Key=supplies.POLICY_KEY)
 
-    def _fill_checkout(self) -> None:
+    def fill_checkout(self) -> None:
+        """Make the checkout: what a deploy reads, and what moto needs in terraform/."""
         checkout = Checkout(self.root)
         checkout.add_tools()
         (self.root / "cookbooks").symlink_to(ROOT / "cookbooks")
@@ -184,14 +188,60 @@ class Account:
         # The state is where a deploy keeps it: in the account.
         (self.root / "terraform" / "moto_override.tf").write_text(override.replace(LOCAL_STATE, ""))
 
+    def play(self, patch: pytest.MonkeyPatch) -> None:
+        """Put in place what moto has no server for."""
+        for name, value in self.env.items():
+            patch.setenv(name, value)
+        patch.delenv("AWS_PROFILE", raising=False)
+        plugin = self.folder / "bin" / checks.PLUGIN
+        plugin.parent.mkdir()
+        plugin.write_text("#!/bin/sh\nexit 1\n")
+        plugin.chmod(0o755)
+        patch.setenv("PATH", str(plugin.parent), prepend=":")
+        enough = Check("quotas", Verdict.OK, "played")
+        patch.setattr(checks, "_quotas", lambda *_: enough)
+        # moto heeds no condition of a bucket's policy: it would refuse all.
+        patch.setattr(states, "_only_tls", _harmless)
+        patch.setattr(tunnel, "forward", self.forward)
+        patch.setattr(arrival, "get_json", self.ask_hub)
+        patch.setattr(arrival, "POLL_S", self.poll_s)
+        patch.setattr(supplies, "registry", self.shelf)
+        self.play_images(patch)
+
+    def play_images(self, patch: pytest.MonkeyPatch) -> None:
+        """Have images that nobody has built."""
+        patch.setattr(images, "build", lambda *_: None)
+        patch.setattr(image_publish, "packed", lambda local: Path(local.partition(":")[0]))
+
+    def ask_hub(self, url: str, *_: object, **__: object) -> object:
+        """Play the hub, which is there once its machine is."""
+        assert url == f"https://{self.settings.fleet.aws.host}/hub/health"
+        filters = [
+            {"Name": "tag:hubfleet.role", "Values": ["hub"]},
+            {"Name": "instance-state-name", "Values": ["running"]},
+        ]
+        if not self.client("ec2").describe_instances(Filters=filters)["Reservations"]:
+            raise CommandError("nobody answers")
+        return {}
+
+    def shelf(self, aws: Aws, address: str) -> Registry:
+        """Return the registry, with the login that moto gives."""
+        real = registry(aws, address)
+        return Shelf(real.address, real.ca_file, real.user, real.password)
+
 
 class Shelf(Registry):
     """A registry that notes images in moto's ECR."""
 
     def push(self, packed: Path, repository: str, tag: str) -> None:
         assert packed.name == repository.rpartition("/")[2]
+        self.note(repository, tag)
+
+    def note(self, repository: str, tag: str) -> None:
+        """Have moto's ECR know an image."""
         manifest = {"schemaVersion": 2, "config": {"digest": f"sha256:{repository}"}, "layers": []}
-        boto3.client("ecr", region_name=settings.load(ENVIRONMENT).fleet.aws.region).put_image(
+        region = self.address.split(".")[3]
+        boto3.client("ecr", region_name=region).put_image(
             repositoryName=f"{self.address.partition('/')[2]}/{repository}",
             imageManifest=json.dumps(manifest),
             imageManifestMediaType="application/vnd.docker.distribution.manifest.v2+json",
@@ -202,53 +252,21 @@ class Shelf(Registry):
         return False
 
 
+def _harmless(bucket: str, _partition: str) -> dict[str, object]:
+    statement = {
+        "Effect": "Deny",
+        "Principal": "*",
+        "Action": "s3:PutBucketAcl",
+        "Resource": f"arn:aws:s3:::{bucket}",
+    }
+    return {"Version": "2012-10-17", "Statement": [statement]}
+
+
 @contextmanager
-def account(moto: str, folder: Path) -> Iterator[Account]:
+def playing(made: Account) -> Iterator[Account]:
     """Yield an account with a zone and machine images, and what is played in place."""
-    made = Account(moto, folder)
-    plugin = folder / "bin" / checks.PLUGIN
-    plugin.parent.mkdir()
-    plugin.write_text("#!/bin/sh\nexit 1\n")
-    plugin.chmod(0o755)
-
-    def hub_answers(url: str, *_: object, **__: object) -> None:
-        assert url == f"https://{made.settings.fleet.aws.host}/hub/health"
-        filters = [
-            {"Name": "tag:hubfleet.role", "Values": ["hub"]},
-            {"Name": "instance-state-name", "Values": ["running"]},
-        ]
-        if not made.client("ec2").describe_instances(Filters=filters)["Reservations"]:
-            raise CommandError("nobody answers")
-
-    def shelf(aws: Aws, address: str) -> Registry:
-        real = registry(aws, address)
-        return Shelf(real.address, real.ca_file, real.user, real.password)
-
-    def harmless(bucket: str, _partition: str) -> dict[str, object]:
-        statement = {
-            "Effect": "Deny",
-            "Principal": "*",
-            "Action": "s3:PutBucketAcl",
-            "Resource": f"arn:aws:s3:::{bucket}",
-        }
-        return {"Version": "2012-10-17", "Statement": [statement]}
-
-    enough = Check("quotas", Verdict.OK, "played")
-    with ExitStack() as stack:
-        patch = stack.enter_context(pytest.MonkeyPatch.context())
-        for name, value in made.env.items():
-            patch.setenv(name, value)
-        patch.delenv("AWS_PROFILE", raising=False)
-        patch.setenv("PATH", str(plugin.parent), prepend=":")
-        patch.setattr(checks, "_quotas", lambda *_: enough)
-        # moto heeds no condition of a bucket's policy: it would refuse all.
-        patch.setattr(states, "_only_tls", harmless)
-        patch.setattr(tunnel, "forward", made.forward)
-        patch.setattr(arrival, "get_json", hub_answers)
-        patch.setattr(supplies, "registry", shelf)
-        patch.setattr(images, "build", lambda *_: None)
-        patch.setattr(image_publish, "packed", lambda local: Path(local.partition(":")[0]))
-        patch.setattr(arrival, "POLL_S", 0.2)
+    with pytest.MonkeyPatch.context() as patch:
+        made.play(patch)
         made.prepare()
         try:
             yield made
@@ -260,7 +278,7 @@ def account(moto: str, folder: Path) -> Iterator[Account]:
 def terraform(made: Account, tofu: Tofu, *arguments: str, expect: int = 0) -> str:
     """Run OpenTofu in the deployment's working copy, as an administrator might."""
     given = {
-        "TF_VAR_environment": ENVIRONMENT,
+        "TF_VAR_environment": made.environment,
         "TF_VAR_image_manifest": str(made.root / "packer" / "manifest.json"),
     }
     done = tofu.run(made.stack, *arguments, timeout=STEP_S, **given)

@@ -98,17 +98,20 @@ def surroundings(
                 headers=dict(self.headers),
                 timeout=FORWARDED_S,
             )
-            self.answer(there.status_code, there.text, dict(there.headers))
+            self.answer(there.status_code, there.content, dict(there.headers))
 
-        def answer(self, status: int, text: str, headers: dict[str, str] | None = None) -> None:
+        def answer(
+            self, status: int, said: str | bytes, headers: dict[str, str] | None = None
+        ) -> None:
+            content = said.encode() if isinstance(said, str) else said
             self.send_response_only(status)
             for name, value in (headers or {}).items():
                 if name.lower() not in OF_ONE_CONNECTION:
                     self.send_header(name, value)
-            self.send_header("Content-Length", str(len(text.encode())))
+            self.send_header("Content-Length", str(len(content)))
             self.end_headers()
             with suppress(ConnectionError):  # who asked may have ended meanwhile
-                self.wfile.write(text.encode())
+                self.wfile.write(content)
 
         def log_message(self, *_: object) -> None:
             """Say nothing."""

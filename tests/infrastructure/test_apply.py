@@ -17,7 +17,7 @@ from hubfleet.errors import CommandError, LockedError, PreconditionError
 from hubfleet.fleet.aws_names import AwsNames
 from hubfleet.state import ROOT
 from tests.infrastructure import calls
-from tests.infrastructure.account import ENVIRONMENT, Account, account, terraform
+from tests.infrastructure.account import ENVIRONMENT, Account, playing, terraform
 from tests.infrastructure.boot import Machine
 from tests.infrastructure.machine import INSTANCE, surroundings
 from tests.infrastructure.tools import Tofu
@@ -74,7 +74,7 @@ def ended(*_: object, **__: object) -> None:
 @pytest.fixture(scope="module")
 def run(tofu: Tofu, moto: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
     """Yield the stack after a deploy that was interrupted four times, each time elsewhere."""
-    with account(moto, tmp_path_factory.mktemp("account")) as made:
+    with playing(Account(moto, tmp_path_factory.mktemp("account"))) as made:
         found = Run(tofu, made)
         with pytest.raises(PreconditionError, match="needs the secret oauth_client_id") as error:
             made.deploy()

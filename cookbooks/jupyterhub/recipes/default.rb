@@ -67,6 +67,7 @@ template JupyterhubStack::STACK do
       api_port: hub['api_port'],
       ca_directory: '/etc/chef/trusted_certs',
       chef_url: Chef::Config[:chef_server_url],
+      aws_environment: ::File.exist?(NodeBase::AWS_ENVIRONMENT) ? NodeBase::AWS_ENVIRONMENT : nil,
       fleet_dir: JupyterhubStack::FLEET_DIR,
       hub_secrets: hub_secrets,
       fleet_secrets: fleet_secrets,

@@ -53,6 +53,14 @@ describe 'jupyterhub::default' do
     expect(services.values.flat_map { |service| service['ports'].to_a }).to eq([{ 'target' => 8000, 'published' => attributes['hub']['port'], 'protocol' => 'tcp', 'mode' => 'host' }])
   end
 
+  it 'tells the controller, and nobody else, where AWS is where an administrator has said so' do
+    expect(services.values).to all(satisfy { |service| !service.key?('env_file') })
+    allow(File).to receive(:exist?).and_call_original
+    allow(File).to receive(:exist?).with('/etc/hubfleet/aws.env').and_return(true)
+    told = stack_of(converged)['services'].select { |_, service| service['env_file'] == ['/etc/hubfleet/aws.env'] }
+    expect(told.keys).to eq(%w(fleet))
+  end
+
   it "keeps the proxy's API on the network control" do
     expect(services['proxy']['networks']).to eq('notebooks' => {}, 'control' => { 'aliases' => ['proxy-api'] })
     expect(services['proxy']['command'].last).to include("ip_network(sys.argv[1])))' #{attributes['swarm']['networks']['control']['subnet']} $$(hostname -I)",

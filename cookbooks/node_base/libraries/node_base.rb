@@ -9,6 +9,10 @@ module NodeBase
   # The authorities that this node trusts to vouch for the Chef server, the registry and the hub.
   CA_FILE = '/etc/chef/trusted_certs/hubfleet-ca.crt'.freeze
 
+  # Where AWS's APIs are to be reached elsewhere, such as at endpoints of a network of one's own: variables
+  # of its SDKs (AWS_ENDPOINT_URL, ...). An administrator's file; as a rule there is none.
+  AWS_ENVIRONMENT = '/etc/hubfleet/aws.env'.freeze
+
   # While it is there, the timer's runs do nothing: a rollout keeps a node at the revision that it has.
   HOLD = '/var/lib/hubfleet/hold'.freeze
 
@@ -42,8 +46,8 @@ module NodeBase
         'ConditionPathExists' => "!#{HOLD}",
       },
       # What chef-client ends with when it asks for a reboot or was told to stop is no failure.
-      'Service' => { 'Type' => 'oneshot', 'ExecStart' => command, 'ExecStopPost' => "#{LIBRARY}/converge_ended",
-                     'SuccessExitStatus' => '3 213 35 37 41' },
+      'Service' => { 'Type' => 'oneshot', 'EnvironmentFile' => "-#{AWS_ENVIRONMENT}", 'ExecStart' => command,
+                     'ExecStopPost' => "#{LIBRARY}/converge_ended", 'SuccessExitStatus' => '3 213 35 37 41' },
     }
   end
 

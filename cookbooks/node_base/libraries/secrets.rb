@@ -16,14 +16,14 @@ module Hubfleet
 
     # The store that the attributes `secrets.store` and `secrets.path` name.
     def self.for(node)
-      new(node['secrets']['store'], node['secrets']['path'])
+      new(node['secrets']['store'], node['secrets']['path'], region: node['fleet']['aws']['region'])
     end
 
-    # store: 'files' or 'ssm'. path: a directory, or the prefix of the parameters.
-    def initialize(store, path)
+    # store: 'files' or 'ssm'. path: a directory, or the prefix of the parameters of a region.
+    def initialize(store, path, region: '')
       @store = case store
                when 'files' then FileStore.new(path)
-               when 'ssm' then SsmStore.new(path)
+               when 'ssm' then SsmStore.new(path, region)
                else raise Error, "secrets.store is '#{store}': use 'files' or 'ssm'"
                end
     end
@@ -97,8 +97,9 @@ module Hubfleet
       # A certificate with a long chain has more than the 4 KB of the free tier: that one alone is paid for.
       TIER = 'Intelligent-Tiering'.freeze
 
-      def initialize(prefix, client: nil)
+      def initialize(prefix, region, client: nil)
         @prefix = prefix.chomp('/')
+        @region = region
         @client = client
       end
 
@@ -134,7 +135,8 @@ module Hubfleet
       def client
         @client ||= begin
           require 'aws-sdk-ssm'
-          Aws::SSM::Client.new
+          # Given: the SDK does not ask the metadata service where its machine is.
+          Aws::SSM::Client.new(region: @region)
         end
       rescue LoadError
         raise Error, "secrets.store is 'ssm', but the gem aws-sdk-ssm is not installed on this node"

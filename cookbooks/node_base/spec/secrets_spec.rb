@@ -54,13 +54,26 @@ describe Hubfleet::Secrets do
   it 'keeps what is too long for the free tier of the parameter store' do
     client = double
     allow(client).to receive(:put_parameter)
-    described_class::SsmStore.new('/hubfleet/staging', client: client).write('hub', 'acme_certificate', 'text')
+    described_class::SsmStore.new('/hubfleet/staging', 'eu-central-1', client: client).write('hub', 'acme_certificate', 'text')
     expect(client).to have_received(:put_parameter)
       .with(name: '/hubfleet/staging/hub/acme_certificate', value: 'text', type: 'SecureString', tier: 'Intelligent-Tiering', overwrite: true)
   end
 
+  it 'asks the parameter store of the region that the environment names, with nothing else to tell it' do
+    require 'aws-sdk-ssm'
+    asked = nil
+    allow(Aws::SSM::Client).to receive(:new).and_wrap_original do |original, **options|
+      original.call(**options, stub_responses: { get_parameter: lambda do |request|
+        asked = request.client.config.region
+        { parameter: { value: "of #{request.params[:name]}" } }
+      end })
+    end
+    node = { 'secrets' => { 'store' => 'ssm', 'path' => '/hubfleet/staging' }, 'fleet' => { 'aws' => { 'region' => 'eu-central-1' } } }
+    expect([described_class.for(node).read('hub', 'token'), asked]).to eq(['of /hubfleet/staging/hub/token', 'eu-central-1'])
+  end
+
   it 'says what is missing for the parameter store' do
-    store = described_class::SsmStore.new('/hubfleet/staging/')
+    store = described_class::SsmStore.new('/hubfleet/staging/', 'eu-central-1')
     allow(store).to receive(:require).with('aws-sdk-ssm').and_raise(LoadError)
     expect { store.read('hub', 'token') }.to raise_error(described_class::Error, /aws-sdk-ssm is not installed/)
   end
