@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from hubfleet.errors import SettingsError
-from hubfleet.hub.authenticators import authenticator
+from hubfleet.hub.authenticators import authenticator, says_why
 from hubfleet.hub.names import USERNAME_PATTERN
 from hubfleet.settings_model import HubView
 from hubfleet.settings_types import ONE_PASSWORD
@@ -33,7 +33,10 @@ def _dummy(c: Any, settings: HubView, secrets: Path) -> None:
 
 
 def _native(c: Any, settings: HubView, secrets: Path) -> None:
-    c.JupyterHub.authenticator_class = authenticator("native")
+    from hubfleet.hub.native import TEMPLATES, SignUp
+
+    c.JupyterHub.authenticator_class = says_why(SignUp)
+    c.JupyterHub.template_paths.append(TEMPLATES)
     # Who signs up waits for an administrator's word.
     c.NativeAuthenticator.open_signup = False
     c.NativeAuthenticator.check_common_password = True

@@ -27,5 +27,9 @@ class SaysWhy(Authenticator):
 def authenticator(name: str) -> type[Authenticator]:
     """Return the authenticator that is registered as `name`; its options go to its own class."""
     (entry,) = entry_points(group="jupyterhub.authenticators", name=name)
-    registered = entry.load()
-    return type(f"SaysWhy{registered.__name__}", (SaysWhy, registered), {})
+    return says_why(entry.load())
+
+
+def says_why(kind: type[Authenticator]) -> type[Authenticator]:
+    """Return an authenticator that says why, with the options of `kind`."""
+    return type(f"SaysWhy{kind.__name__}", (SaysWhy, kind), {})
