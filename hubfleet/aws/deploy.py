@@ -40,6 +40,8 @@ FOUNDATION = (
 
 CHEF_SERVER = 'aws_instance.this["chef_server"]'
 
+MACHINES = frozenset({CHEF_SERVER, 'aws_instance.this["hub"]'})
+
 CHEF_TARGETS = (
     CHEF_SERVER,
     'aws_volume_attachment.state["chef_server"]',
@@ -70,6 +72,7 @@ class Deploy:
         self.deployment, self.settings, self.aws = deployment, settings, aws
         self.console, self.ok = console, ok
         self.publisher = Publisher(deployment, What.DEPLOY)
+        self._ends_machines = False
 
     @cached_property
     def who(self) -> Identity:
@@ -186,9 +189,14 @@ class Deploy:
             for change in self.publisher.push():
                 if change.changed:
                     self.console.say(f"  policy {change.policy} {change.new[:10]} is published")
-            leftovers.forget_all_but(self.deployment, self._alive, server.external)
+            self._forget()
             if server.mode == "embedded" and self.publisher.published:
                 self._back_up()
+
+    def _forget(self) -> None:
+        """Have the Chef server forget machines that are no more."""
+        external = endpoint(self.deployment, self.settings).external
+        leftovers.forget_all_but(self.deployment, self._alive, external)
 
     def _back_up(self) -> None:
         made = backup.after_deploy(self.deployment, self.console)
@@ -214,6 +222,7 @@ class Deploy:
         losses = [change for change in found if change.action in LOSES]
         if not losses:
             return
+        self._ends_machines = any(change.address in MACHINES for change in losses)
         what = ", ".join(f"{change.action} {change.address}" for change in losses)
         if not self.console.confirm(f"Students may be using it: {what}. Go on?", self.ok.yes):
             raise UsageError("the stack stays as it is", "deploy when nobody works, or with --yes")
@@ -223,6 +232,9 @@ class Deploy:
 
     def _check(self) -> None:
         arrival.await_hub(self.deployment, self.settings, self.console)
+        if self._ends_machines:
+            with self._at_chef_server():
+                self._forget()
 
     def _say_goodbye(self, seconds: float) -> None:
         environment, client = self.deployment.environment, self.settings.chef_client

@@ -110,6 +110,10 @@ class Account:
         """Make what is there before the first deploy: the zone, machine images."""
         zone = self.settings.fleet.aws.dns_zone
         self.client("route53").create_hosted_zone(Name=zone, CallerReference="test")
+        self.make_machine_images()
+
+    def make_machine_images(self) -> None:
+        """Have the account own new machine images, as a bake does."""
         ec2 = self.client("ec2")
         for image in checks.NEEDED_IMAGES:
             tags = {

@@ -19,6 +19,7 @@ from hubfleet.aws import arrival
 from hubfleet.clients.aws import Aws
 from hubfleet.clients.registry import Registry
 from hubfleet.clients.web import get_json
+from hubfleet.machine_images import MANIFEST
 from hubfleet.settings_documents import merge
 from hubfleet.state import ROOT
 from tests.infrastructure.account import Account
@@ -74,6 +75,10 @@ class Rehearsed(Account):
         override = Path(__file__).with_name("rehearsal_override.tf")
         shutil.copy(override, self.root / "terraform")
         policy.update(root=self.root)
+
+    def forget_machine_images(self) -> None:
+        """Have the next deploy take the newest, as on a machine that has baked nothing."""
+        (self.root / MANIFEST).unlink()
 
     @contextmanager
     def forward(self, aws: Aws, instance_id: str, port: int, local_port: int) -> Iterator[None]:

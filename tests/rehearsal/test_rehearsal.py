@@ -128,6 +128,29 @@ def test_workers_of_an_auto_scaling_group_come_and_go_with_a_student(
     assert rehearsal.cloud.front.unsigned == []
 
 
+def test_new_machine_images_replace_hub_and_chef_server_which_keep_what_they_know(
+    rehearsal: Rehearsal, scene: Play
+) -> None:
+    account, lab = rehearsal.account, rehearsal.lab
+    before = {role: machine(rehearsal, role).id for role in (Role.CHEF_SERVER, Role.HUB)}
+    account.make_machine_images()
+    account.forget_machine_images()
+    began = time.monotonic()
+    account.deploy(yes=True)
+    say(f"hub and Chef server were replaced after {time.monotonic() - began:.0f} s")
+    after = {role: machine(rehearsal, role).id for role in before}
+    assert not set(before.values()) & set(after.values())
+    nodes, clients = in_chef(lab)
+    assert nodes == clients == set(after.values())
+
+    async def play() -> None:
+        # Who has signed up is known.
+        async with Student(lab.deployment.url, TEACHER, PASSWORD, lab.deployment.ca_crt) as who:
+            await who.login()
+
+    scene(play)
+
+
 def sign_up(rehearsal: Rehearsal) -> None:
     """Sign up by the hub's page."""
     deployment = rehearsal.lab.deployment
