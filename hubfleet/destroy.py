@@ -4,7 +4,7 @@ import shutil
 from pathlib import Path
 
 from hubfleet import images
-from hubfleet.clients import engine
+from hubfleet.clients import engine, engine_directories
 from hubfleet.console import Console
 from hubfleet.errors import PreconditionError
 from hubfleet.fleet import service_container
@@ -77,7 +77,7 @@ def _remove(path: Path, root: Path) -> None:
     try:
         shutil.rmtree(path)
     except PermissionError:
-        engine.clear_directory(path, images.reference("node", root))
+        engine_directories.clear_directory(path, images.reference("node", root))
         path.rmdir()
 
 

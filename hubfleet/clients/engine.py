@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
+from http import HTTPStatus
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Any, Literal, cast
@@ -21,9 +22,6 @@ from docker.types import IPAMConfig, IPAMPool, LogConfig, Mount
 from hubfleet.clients import exec_stream
 from hubfleet.clients.docker import client, refusals
 from hubfleet.clients.process import Completed
-
-CONFLICT = 409
-"""Status of an answer of the engine (HTTP)."""
 
 KILL_AFTER_S = 10
 """Seconds between SIGTERM and SIGKILL for a program that outlives its timeout in a container."""
@@ -240,7 +238,7 @@ def logs(name: str) -> str:
         try:
             raw: bytes = container.logs(since=started.timestamp() if started.year > 1 else None)
         except APIError as error:
-            if error.status_code != CONFLICT:
+            if error.status_code != HTTPStatus.CONFLICT:
                 raise
             # Dead or marked for removal: somebody has just ended it.
             return ""
@@ -269,19 +267,6 @@ def published_ports(label: str) -> set[int]:
             for bindings in container.ports.values()
             for binding in bindings or ()
         }
-
-
-def clear_directory(path: Path, image: str) -> None:
-    """Empty a directory as root: what nodes wrote there may belong to others than this user."""
-    with refusals(f"empty {path}"):
-        client().containers.run(
-            image,
-            ["find", "/target", "-mindepth", "1", "-delete"],
-            entrypoint=[],
-            volumes=[f"{path}:/target"],
-            network_mode="none",
-            remove=True,
-        )
 
 
 def _describe(container: Container) -> ContainerInfo:

@@ -15,6 +15,7 @@ from hubfleet.image_inputs import gem_closure, image_sources
 LOCK = """GEM
   remote: https://example.org/
   specs:
+    aws-sdk-ssm (1.228.0)
     chef-bin (18.1.0)
       chef (= 18.1.0)
     chef (18.1.0)
@@ -171,7 +172,7 @@ def test_a_gem_folder_must_be_whole(checkout: Path, monkeypatch: pytest.MonkeyPa
     folder.mkdir()
     for line in image_sources("node", checkout)["gems.txt"].content.decode().splitlines():
         (folder / f"{line.replace(' ', '-')}.gem").touch()
-    assert len(gem_files(checkout)) == 9
+    assert len(gem_files(checkout)) == 10
     (folder / "puma-6.6.1.gem").unlink()
     with pytest.raises(Exception, match=r"lacks puma-6\.6\.1\.gem"):
         gem_files(checkout)
