@@ -38,6 +38,12 @@ class Cloud:
     stack: dict[str, Any] = field(default_factory=dict)
     """Terraform's output of that name, once there is one."""
 
+    @property
+    def variables(self) -> dict[str, str]:
+        """What tells a machine where the account is."""
+        address = self.front.address
+        return {"AWS_ENDPOINT_URL": address, "AWS_EC2_METADATA_SERVICE_ENDPOINT": address}
+
     def client(self, service: str) -> Any:
         """Return boto3's client, with an operator's rights."""
         return boto3.client(

@@ -5,12 +5,13 @@ import re
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
 from hubfleet.clients import engine
 from hubfleet.clients.engine import ContainerSpec
+from hubfleet.errors import CommandError
 from hubfleet.fleet.base import Role
 from hubfleet.fleet.capabilities import grantable
 from hubfleet.fleet.local import LocalFleet, free_addresses, inner_subnets
@@ -54,8 +55,8 @@ class Machines(LocalFleet):
         # Not the local fleet's own, which takes no environment on AWS.
         self.deployment, self.settings, self.image = deployment, settings, image
 
-    def boot(self, role: Role, instance_id: str, user_data: str, variables: dict[str, str]) -> None:
-        """Start a machine and hand it its user-data, as cloud-init does on AWS."""
+    def start_bare(self, role: Role, instance_id: str, variables: dict[str, str]) -> None:
+        """Start a machine that nobody has told what it is to be."""
         subnet = engine.ensure_network(self.deployment.network, {}, inner_subnets(self.settings))
         taken = {machine.address for machine in self.list()} | {place(subnet)}
         address = next(free_addresses(subnet, taken))
@@ -66,6 +67,10 @@ class Machines(LocalFleet):
         trust = f"/etc/docker/certs.d/{self.repositories.host}/ca.crt"
         self.write(instance_id, trust, self.repositories.ca_crt.read_text())
         self.write(instance_id, "/usr/local/bin/docker-credential-ecr-login", HELPER, "0755")
+
+    def boot(self, role: Role, instance_id: str, user_data: str, variables: dict[str, str]) -> None:
+        """Start a machine and hand it its user-data, as cloud-init does on AWS."""
+        self.start_bare(role, instance_id, variables)
         found = FACTS.search(user_data)
         assert found
         if state := json.loads(found[1])["state"]:
@@ -79,10 +84,11 @@ class Machines(LocalFleet):
         write = 'mkdir -p "$(dirname "$1")" && printf %s "$2" > "$1" && chmod "$3" "$1"'
         self.do(instance_id, "sh", "-c", write, "sh", path, text, mode)
 
-    def do(self, instance_id: str, *argv: str) -> None:
-        """Run a program that must succeed."""
-        done = self.run(instance_id, argv, 30)
+    def do(self, instance_id: str, *argv: str, timeout: float = 30) -> str:
+        """Run a program that must succeed; return what it prints."""
+        done = self.run(instance_id, argv, timeout)
         assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
 
     def await_systemd(self, instance_id: str) -> None:
         """Wait until units can be started."""
@@ -93,7 +99,8 @@ class Machines(LocalFleet):
 
     def terminate(self, instance_id: str) -> None:
         """Remove a machine; its volumes are free again."""
-        self.run(instance_id, ["sh", "-c", DETACH], 30)
+        with suppress(CommandError):  # one that never came up has none
+            self.run(instance_id, ["sh", "-c", DETACH], 30)
         super().terminate(instance_id)
 
     def add_volume(self, volume: str) -> None:
@@ -145,13 +152,8 @@ class Driver:
             self.machines.add_volume(volume)
         for instance_id in wanted.keys() - self.made:
             self.made.add(instance_id)
-            address = self.cloud.front.address
-            self.machines.boot(
-                wanted[instance_id],
-                instance_id,
-                self.cloud.user_data_of(instance_id),
-                {"AWS_ENDPOINT_URL": address, "AWS_EC2_METADATA_SERVICE_ENDPOINT": address},
-            )
+            user_data = self.cloud.user_data_of(instance_id)
+            self.machines.boot(wanted[instance_id], instance_id, user_data, self.cloud.variables)
         for instance_id in self.made - wanted.keys():
             self.machines.terminate(instance_id)
             self.made.discard(instance_id)
