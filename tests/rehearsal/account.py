@@ -1,8 +1,8 @@
 """An account whose machines are real: node containers, which a deploy brings up as on AWS.
 
 The environment is like `staging`, but for what a container lacks: homes are a directory, since no
-file system of EFS is to be had, the certificate is the deployment's own, since no authority issues
-one, and students sign up, since no provider logs them in.
+file system of EFS is to be had, and students sign up, since no provider logs them in. Pebble issues
+its certificate.
 """
 
 import json
@@ -23,11 +23,13 @@ from hubfleet.machine_images import MANIFEST
 from hubfleet.settings_documents import merge
 from hubfleet.state import ROOT
 from tests.infrastructure.account import Account
+from tests.rehearsal import authority
 from tests.rehearsal.machines import Driver
 from tests.rehearsal.registry import Repositories, Writing
 
 LIKE = "staging"
 NAME = "rehearsal"
+ZONE = f"{NAME}.hubfleet.internal"
 PATIENCE_S = 300
 """Machines come up sooner here than on AWS."""
 
@@ -39,15 +41,15 @@ MORE = 2
 
 OTHERWISE = {
     "fleet": {
-        "zone": f"{NAME}.hubfleet.internal",
+        "zone": ZONE,
         "workers": {"min": 0, "max": MORE},
         "aws": {"host": f"hub.{NAME}.example.org"},
     },
     "hub": {"authenticator": "native", "admin_users": [TEACHER], "oauth": {"callback_url": ""}},
     "secrets": {"path": f"/hubfleet/{NAME}"},
-    "storage": {"type": "bind", "nfs": {"server": f"homes.{NAME}.hubfleet.internal"}},
+    "storage": {"type": "bind", "nfs": {"server": f"homes.{ZONE}"}},
     "swarm": {"interface": "eth0"},
-    "tls": {"source": "deployment_ca"},
+    "tls": {"acme": {"directory": authority.directory(ZONE)}},
     # No seat is kept free: workers come for students who wait, and go with them.
     "autoscaler": {
         "hold_s": 10,

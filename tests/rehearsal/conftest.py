@@ -17,6 +17,7 @@ from hubfleet.state import Deployment
 from tests.e2e.conftest import Lab, pytest_collection_modifyitems, scene
 from tests.infrastructure.account import playing, terraform
 from tests.infrastructure.tools import NONE, find_tofu
+from tests.rehearsal import authority
 from tests.rehearsal.account import Rehearsed
 from tests.rehearsal.cloud import Cloud, cloud
 from tests.rehearsal.machines import Driver, Machines
@@ -64,6 +65,11 @@ def rehearsal(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rehearsal]:
         region = settings.fleet.aws.region
         made = stack.enter_context(cloud(deployment.environment, region, gateway, who))
         ecr = stack.enter_context(repositories(made, deployment, subnet, folder / "ecr"))
+        where = authority.place(subnet)
+        zone, room = settings.fleet.zone, folder / "acme"
+        machines.authorities = stack.enter_context(
+            authority.authority(deployment, zone, where, room)
+        )
         account.moto, account.repositories, machines.repositories = made.moto, ecr, ecr
         driver = account.driver = Driver(made, machines)
         stack.enter_context(playing(account))

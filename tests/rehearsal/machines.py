@@ -50,6 +50,8 @@ class Machines(LocalFleet):
 
     repositories: Repositories
     """Where machines take images from; set before one boots."""
+    authorities: Path
+    """Certificates that machines trust like those of the authorities that everybody trusts."""
 
     def __init__(self, deployment: Deployment, settings: Settings, image: str) -> None:
         # Not the local fleet's own, which takes no environment on AWS.
@@ -67,6 +69,9 @@ class Machines(LocalFleet):
         trust = f"/etc/docker/certs.d/{self.repositories.host}/ca.crt"
         self.write(instance_id, trust, self.repositories.ca_crt.read_text())
         self.write(instance_id, "/usr/local/bin/docker-credential-ecr-login", HELPER, "0755")
+        trusted = "/usr/local/share/ca-certificates/authority.crt"
+        self.write(instance_id, trusted, self.authorities.read_text())
+        self.do(instance_id, "update-ca-certificates")
 
     def boot(self, role: Role, instance_id: str, user_data: str, variables: dict[str, str]) -> None:
         """Start a machine and hand it its user-data, as cloud-init does on AWS."""
@@ -113,6 +118,10 @@ class Machines(LocalFleet):
     def volumes(self) -> Path:
         """The volumes of the account, one file each."""
         return self.deployment.dir / "volumes"
+
+    def _aliases(self, role: Role) -> Sequence[str]:
+        found = super()._aliases(role)
+        return [*found, self.settings.fleet.aws.host] if role is Role.HUB else found
 
     def spec(
         self,

@@ -7,11 +7,14 @@ and registry.py. docs/explanation/aws.md has what that leaves to prove.
 import asyncio
 import json
 import re
+import socket
+import ssl
 import time
 from collections.abc import Callable
 from contextlib import suppress
 
 import requests
+from cryptography import x509
 
 from hubfleet import policy
 from hubfleet.chef_server import endpoint
@@ -19,6 +22,7 @@ from hubfleet.clients.hub import HubError, Student
 from hubfleet.fleet.base import Instance, Role
 from hubfleet.fleet.service import messages
 from tests.e2e.test_fleet import WHERE, Play, answers, in_chef, members, report, until
+from tests.rehearsal import authority
 from tests.rehearsal.account import TEACHER
 from tests.rehearsal.conftest import Rehearsal, say
 
@@ -85,6 +89,14 @@ def test_what_must_outlive_a_machine_lies_on_its_volume(rehearsal: Rehearsal) ->
         assert f" {directory} ext4 " in rehearsal.lab.on(found, "cat", "/etc/fstab")
 
 
+def test_the_public_name_has_a_certificate_of_its_own(rehearsal: Rehearsal) -> None:
+    shown = public_certificate(rehearsal)
+    names = shown.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    assert names.get_values_for_type(x509.DNSName) == [rehearsal.account.settings.fleet.aws.host]
+    assert authority.ISSUER in shown.issuer.rfc4514_string()
+    assert authority.orders() == 1
+
+
 def test_a_second_converge_changes_nothing(rehearsal: Rehearsal) -> None:
     for role in (Role.CHEF_SERVER, Role.HUB):
         found = machine(rehearsal, role)
@@ -133,6 +145,7 @@ def test_new_machine_images_replace_hub_and_chef_server_which_keep_what_they_kno
 ) -> None:
     account, lab = rehearsal.account, rehearsal.lab
     before = {role: machine(rehearsal, role).id for role in (Role.CHEF_SERVER, Role.HUB)}
+    certificate = public_certificate(rehearsal)
     account.make_machine_images()
     account.forget_machine_images()
     began = time.monotonic()
@@ -142,6 +155,9 @@ def test_new_machine_images_replace_hub_and_chef_server_which_keep_what_they_kno
     assert not set(before.values()) & set(after.values())
     nodes, clients = in_chef(lab)
     assert nodes == clients == set(after.values())
+    # Not asked for again: the authority would refuse, one day.
+    assert public_certificate(rehearsal) == certificate
+    assert authority.orders() == 1
 
     async def play() -> None:
         # Who has signed up is known.
@@ -149,6 +165,20 @@ def test_new_machine_images_replace_hub_and_chef_server_which_keep_what_they_kno
             await who.login()
 
     scene(play)
+
+
+def public_certificate(rehearsal: Rehearsal) -> x509.Certificate:
+    """Return what the hub shows under its public name."""
+    deployment, name = rehearsal.lab.deployment, rehearsal.account.settings.fleet.aws.host
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    with (
+        socket.create_connection(("localhost", deployment.ports.https), 10) as plain,
+        context.wrap_socket(plain, server_hostname=name) as wrapped,
+    ):
+        shown = wrapped.getpeercert(binary_form=True)
+    assert shown
+    return x509.load_der_x509_certificate(shown)
 
 
 def sign_up(rehearsal: Rehearsal) -> None:
