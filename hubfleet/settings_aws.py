@@ -90,7 +90,7 @@ class AwsFleet(Section):
     def problem(self, zone: str) -> str:
         """Return why no stack could be made with the private zone `zone`; empty where one could."""
         if not REGION.fullmatch(self.region):
-            return f"aws.region: {self.region!r} is no region such as eu-central-1"
+            return f"aws.region: {self.region!r} is no region (see: aws ec2 describe-regions)"
         try:
             network = ipaddress.IPv4Network(self.network.cidr)
             dns_name(self.dns_zone)

@@ -87,7 +87,7 @@ def _unwrapped(document: Document) -> Document:
     r"""Return the message that SNS has wrapped; any other as it is.
 
     {"Type": "Notification", "MessageId": "22b80b92-fdea-4c2c-8f9d-bdfb0c7bf324",
-     "TopicArn": "arn:aws:sns:eu-central-1:123456789012:hubfleet",
+     "TopicArn": "arn:aws:sns:...:hubfleet",
      "Message": "{\"Event\": \"autoscaling:TEST_NOTIFICATION\", ...}",
      "Timestamp": "2026-11-23T10:00:00.000Z", "SignatureVersion": "1", "Signature": "..."}
     """
@@ -101,10 +101,10 @@ def _lifecycle(detail: Document, at: float) -> Event | Skip:
 
     {"version": "0", "id": "468fe059-f4b7-445f-bb22-2a271b94974d",
      "detail-type": "EC2 Instance-terminate Lifecycle Action", "source": "aws.autoscaling",
-     "account": "123456789012", "time": "2026-11-23T10:00:00Z", "region": "eu-central-1",
+     "account": "...", "time": "2026-11-23T10:00:00Z", "region": "...",
      "resources": ["arn:aws:autoscaling:...:autoScalingGroupName/hubfleet-production-workers"],
      "detail": {
-       "LifecycleActionToken": "87654321-4321-4321-4321-210987654321",
+       "LifecycleActionToken": "...",
        "AutoScalingGroupName": "hubfleet-production-workers", "LifecycleHookName": "emptied",
        "EC2InstanceId": "i-0598c7d356eba48d7",
        "LifecycleTransition": "autoscaling:EC2_INSTANCE_TERMINATING",
@@ -131,8 +131,8 @@ def _spot(detail: Document, at: float) -> Event | Skip:
 
     {"version": "0", "id": "1e5527d7-bb36-4607-3370-4164db56a40e",
      "detail-type": "EC2 Spot Instance Interruption Warning", "source": "aws.ec2",
-     "account": "123456789012", "time": "2026-11-23T10:00:00Z", "region": "eu-central-1",
-     "resources": ["arn:aws:ec2:eu-central-1b:instance/i-0598c7d356eba48d7"],
+     "account": "...", "time": "2026-11-23T10:00:00Z", "region": "...",
+     "resources": ["arn:aws:ec2:...:instance/i-0598c7d356eba48d7"],
      "detail": {"instance-id": "i-0598c7d356eba48d7", "instance-action": "terminate"}}
     """
     return Event(Kind.SPOT, _instance(detail, "instance-id"), at, at + SPOT_NOTICE_S)
@@ -143,8 +143,8 @@ def _rebalance(detail: Document, at: float) -> Event | Skip:
 
     {"version": "0", "id": "f2d5d3b2-0d0b-44a5-8f5c-8f2b1b8f7c11",
      "detail-type": "EC2 Instance Rebalance Recommendation", "source": "aws.ec2",
-     "account": "123456789012", "time": "2026-11-23T10:00:00Z", "region": "eu-central-1",
-     "resources": ["arn:aws:ec2:eu-central-1b:instance/i-0598c7d356eba48d7"],
+     "account": "...", "time": "2026-11-23T10:00:00Z", "region": "...",
+     "resources": ["arn:aws:ec2:...:instance/i-0598c7d356eba48d7"],
      "detail": {"instance-id": "i-0598c7d356eba48d7"}}
     """
     return Event(Kind.REBALANCE, _instance(detail, "instance-id"), at)
@@ -155,8 +155,8 @@ def _state(detail: Document, at: float) -> Event | Skip:
 
     {"version": "0", "id": "ec7702ba-9ea5-4ba4-b9d5-9c4b0b5d2a4c",
      "detail-type": "EC2 Instance State-change Notification", "source": "aws.ec2",
-     "account": "123456789012", "time": "2026-11-23T10:00:00Z", "region": "eu-central-1",
-     "resources": ["arn:aws:ec2:eu-central-1:123456789012:instance/i-0598c7d356eba48d7"],
+     "account": "...", "time": "2026-11-23T10:00:00Z", "region": "...",
+     "resources": ["arn:aws:ec2:...:instance/i-0598c7d356eba48d7"],
      "detail": {"instance-id": "i-0598c7d356eba48d7", "state": "shutting-down"}}
     """
     state, instance_id = _text(detail, "state"), _instance(detail, "instance-id")
@@ -170,14 +170,14 @@ def _replaced(detail: Document, at: float) -> Event | Skip:
 
     {"version": "0", "id": "156d01c9-a6c3-4d7e-b883-5758266b95af",
      "detail-type": "EC2 Instance Terminate Successful", "source": "aws.autoscaling",
-     "account": "123456789012", "time": "2026-11-23T10:00:00Z", "region": "eu-central-1",
+     "account": "...", "time": "2026-11-23T10:00:00Z", "region": "...",
      "resources": ["arn:aws:autoscaling:...:autoScalingGroupName/hubfleet-production-workers",
-                   "arn:aws:ec2:eu-central-1b:instance/i-0598c7d356eba48d7"],
+                   "arn:aws:ec2:...:instance/i-0598c7d356eba48d7"],
      "detail": {
        "StatusCode": "InProgress", "AutoScalingGroupName": "hubfleet-production-workers",
-       "ActivityId": "87654321-4321-4321-4321-210987654321",
-       "Details": {"Availability Zone": "eu-central-1b", "Subnet ID": "subnet-12345678"},
-       "RequestId": "12345678-1234-1234-1234-123456789012", "StatusMessage": "",
+       "ActivityId": "...",
+       "Details": {"Availability Zone": "...", "Subnet ID": "subnet-12345678"},
+       "RequestId": "...", "StatusMessage": "",
        "EndTime": "2026-11-23T10:00:00.000Z", "StartTime": "2026-11-23T09:59:00.000Z",
        "EC2InstanceId": "i-0598c7d356eba48d7",
        "Cause": "At 2026-11-23T09:59:00Z an instance was taken out of service in response to an
@@ -192,7 +192,7 @@ def _replaced(detail: Document, at: float) -> Event | Skip:
 def _test(detail: Document, at: float) -> Event | Skip:
     """Skip what Auto Scaling sends when a hook or a notification is made.
 
-    {"AccountId": "123456789012", "RequestId": "5ac6cc4c-f2e8-11ec-8f5d-3d5a5b5c5d5e",
+    {"AccountId": "...", "RequestId": "5ac6cc4c-f2e8-11ec-8f5d-3d5a5b5c5d5e",
      "AutoScalingGroupARN": "arn:aws:autoscaling:...", "Service": "AWS Auto Scaling",
      "AutoScalingGroupName": "hubfleet-production-workers",
      "Event": "autoscaling:TEST_NOTIFICATION", "Time": "2026-11-23T10:00:00.000Z"}
