@@ -25,7 +25,7 @@ INFRASTRUCTURE_TIMEOUT_S = 1500
 """Seconds for the stack on AWS: eight minutes, most of which it waits for the provider's polls."""
 
 REHEARSAL_TIMEOUT_S = 1200
-"""Seconds for an environment on AWS with real machines: six minutes."""
+"""Seconds for an environment on AWS with real machines: eight minutes."""
 
 KITCHEN_TIMEOUT_S = 1200
 """Seconds for all suites of Test Kitchen, one after the other."""
@@ -153,15 +153,17 @@ def run_parts(console: Console, chosen: Sequence[Part]) -> None:
 
 @contextmanager
 def beside(console: Console, part: Part) -> Iterator[None]:
-    """Run a part that waits for clocks most of the time during the block, to its end.
+    """Run a part that waits for clocks most of the time during the block, to its end; report it.
 
     Raises CommandError where it failed, unless the block has raised something already.
     """
     with ThreadPoolExecutor(max_workers=1) as pool:
         running = pool.submit(_run_part, part)
-        yield
-    outcome = running.result()
-    _report(console, outcome)
+        try:
+            yield
+        finally:
+            outcome = running.result()
+            _report(console, outcome)
     if not outcome.ok:
         raise CommandError(f"{part.title} failed")
 
