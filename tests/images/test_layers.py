@@ -22,8 +22,8 @@ from hubfleet.image_machine import (
     npm_configuration,
     pip_configuration,
 )
+from tests import package_hosts
 
-PUBLIC_HOSTS = {"deb.debian.org", "security.debian.org", "pypi.org", "registry.npmjs.org"}
 SITE = "opt/venv/lib/python3.13/site-packages"
 VENVS = ("hub", "notebook")
 CERTIFICATE = re.compile(rb"-----BEGIN CERTIFICATE-----\n.*?\n-----END CERTIFICATE-----", re.DOTALL)
@@ -67,7 +67,7 @@ def machine_strings() -> set[bytes]:
     """Return what would betray this machine: its hosts, mirrors, proxies, own authorities."""
     text = apt_configuration() + pip_configuration() + npm_configuration()
     text += "\n".join(v for k, v in os.environ.items() if k.lower().endswith("_proxy"))
-    hosts = set(re.findall(r"https?://(?:[^/\s@]*@)?([\w.-]+)", text)) - PUBLIC_HOSTS
+    hosts = package_hosts.hosts(text) - package_hosts.public()
     nameservers = re.findall(r"nameserver (\S+)", Path("/etc/resolv.conf").read_text())
     hosts |= {address for address in nameservers if not address.startswith("127.")}
     return {host.encode() for host in hosts if "." in host}
@@ -110,7 +110,7 @@ def test_apt_is_left_with_debians_own_sources(archive: Path) -> None:
         if entry.isfile() and re.search(r"etc/apt/sources\.list", entry.name)
     }
     text = "".join(sources.values())
-    assert set(re.findall(r"https?://([\w.-]+)", text)) <= PUBLIC_HOSTS
+    assert package_hosts.hosts(text) == package_hosts.of_debian()
     assert "trixie-security" in text
 
 

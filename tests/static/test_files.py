@@ -8,11 +8,7 @@ from pathlib import Path
 
 import pytest
 
-PUBLIC = {
-    *("pypi.org", "files.pythonhosted.org", "registry.npmjs.org", "rubygems.org"),
-    *("deb.debian.org", "security.debian.org", "archive.ubuntu.com", "security.ubuntu.com"),
-}
-"""Hosts that everybody's machine may name."""
+from tests import package_hosts
 
 PRINTED_BY = (["pip", "config", "list"], ["npm", "config", "get", "registry"])
 
@@ -36,8 +32,7 @@ def machine_configuration() -> str:
 
 
 def private_hosts() -> set[str]:
-    hosts = re.findall(r"https?://(?:[^\s/@'\"]*@)?([\w.-]+)", machine_configuration())
-    return {host for host in hosts if host not in PUBLIC and "." in host}
+    return package_hosts.hosts(machine_configuration()) - package_hosts.public()
 
 
 @pytest.fixture(scope="module")
@@ -53,6 +48,12 @@ def texts(files: list[Path]) -> dict[Path, str]:
 def test_no_file_names_this_machines_mirrors_or_proxies(texts: dict[Path, str]) -> None:
     for host in private_hosts():
         assert not [path for path, text in texts.items() if host in text], host
+
+
+def test_images_are_left_with_debians_own_archive() -> None:
+    found = package_hosts.of_debian()
+    assert found
+    assert not [host for host in found if not host.endswith(".debian.org")]
 
 
 def test_no_file_names_where_this_checkout_lies(texts: dict[Path, str], root: Path) -> None:
