@@ -1,7 +1,6 @@
 """A JupyterHub of the hub image, with an authenticator of ours and its own proxy; a browser."""
 
 import re
-import socket
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -28,13 +27,6 @@ c.JupyterHub.db_url = "sqlite:////tmp/hub.sqlite"
 c.JupyterHub.cookie_secret_file = "/tmp/cookie_secret"
 c.ConfigurableHTTPProxy.pid_file = "/tmp/proxy.pid"
 """
-
-
-def free_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port: int = free.getsockname()[1]
-        return port
 
 
 @contextmanager
@@ -74,8 +66,9 @@ def _answers(url: str) -> bool:
 class Browser:
     """Somebody at the hub's pages."""
 
-    def __init__(self, hub: str) -> None:
+    def __init__(self, hub: str, ca_crt: Path | None = None) -> None:
         self.hub, self.session = hub, requests.Session()
+        self.session.verify = str(ca_crt) if ca_crt else True
         # Proxies of the environment lead nowhere near.
         self.session.trust_env = False
 
@@ -91,3 +84,9 @@ class Browser:
         sent = {**form, "_xsrf": token[1]}
         url = f"{self.hub}/{page}"
         return self.session.post(url, data=sent, timeout=30, allow_redirects=False)
+
+    def sign_up(self, name: str, password: str) -> None:
+        """Choose a name and a password."""
+        form = {"signup_password": password, "signup_password_confirmation": password}
+        done = self.send("signup", username=name, **form)
+        assert done.status_code == 200, done.text

@@ -13,7 +13,8 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from hubfleet.clients import docker
-from tests.images.hub_page import Browser, free_port, jupyterhub
+from hubfleet.clients.chef_process import free_port
+from tests.images.hub_page import Browser, jupyterhub
 
 SECRETS = {"oauth_client_id": "the id", "oauth_client_secret": "the secret"}
 

@@ -5,7 +5,8 @@ from collections.abc import Iterator
 import pytest
 import requests
 
-from tests.images.hub_page import Browser, free_port, jupyterhub
+from hubfleet.clients.chef_process import free_port
+from tests.images.hub_page import Browser, jupyterhub
 
 PASSWORD = "a long password of a test"
 HUB = "Is(authenticator='native', admin_users=['teacher'], allowed_users=[])"
@@ -17,20 +18,15 @@ def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield url
 
 
-def sign_up(who: Browser, name: str) -> None:
-    form = {"signup_password": PASSWORD, "signup_password_confirmation": PASSWORD}
-    assert who.send("signup", username=name, **form).status_code == 200
-
-
 def log_in(who: Browser, name: str, password: str = PASSWORD) -> requests.Response:
     return who.send("login", username=name, password=password)
 
 
 def test_an_administrator_signs_up_logs_in_and_lets_a_student_in(hub: str) -> None:
     teacher, student = Browser(hub), Browser(hub)
-    sign_up(teacher, "teacher")
+    teacher.sign_up("teacher", PASSWORD)
     assert log_in(teacher, "teacher").status_code == 302
-    sign_up(student, "anna")
+    student.sign_up("anna", PASSWORD)
     refused = log_in(student, "anna")
     assert refused.status_code == 200
     assert "has not been authorized by an administrator" in " ".join(refused.text.split())

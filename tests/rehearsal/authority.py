@@ -3,15 +3,15 @@
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from ipaddress import ip_network
 from pathlib import Path
 
-from hubfleet import images
 from hubfleet.clients import engine
-from hubfleet.clients.engine import ContainerSpec
 from hubfleet.pki import Authority
 from hubfleet.state import Deployment
 from tests.images.authority import programs
+from tests.rehearsal.service import running, service
 
 NAME = "hubfleet-rehearsal-acme"
 PORT = 14000
@@ -62,33 +62,12 @@ def authority(deployment: Deployment, zone: str, address: str, room: Path) -> It
         "externalAccountBindingRequired": False,
     }
     (room / "pebble.json").write_text(json.dumps({"pebble": configuration}))
-    engine.remove_container(NAME)
-    engine.create_container(_spec(deployment, host(zone), address, room))
-    try:
-        yield room / "ca.crt"
-    finally:
-        engine.remove_container(NAME)
-
-
-def _spec(deployment: Deployment, name: str, address: str, room: Path) -> ContainerSpec:
-    return ContainerSpec(
-        name=NAME,
-        image=images.reference("node"),
+    binds = {str(room): f"{INSIDE}:ro", str(programs()): "/opt/pebble:ro"}
+    spec = replace(
+        service(deployment, NAME, host(zone), address),
         command=["/opt/pebble/pebble", "-config", f"{INSIDE}/pebble.json"],
-        hostname="acme",
-        network=deployment.network,
-        address=address,
-        aliases=[name],
-        labels={},
-        cap_add=[],
-        security_opt=[],
-        system_paths_unconfined=False,
-        device_cgroup_rules=[],
-        cgroupns="host",
-        tmpfs={},
-        binds={str(room): f"{INSIDE}:ro", str(programs()): "/opt/pebble:ro"},
-        volumes={},
+        binds=binds,
         environment={"PEBBLE_VA_NOSLEEP": "1", "PEBBLE_WFE_NONCEREJECT": "0"},
-        stop_signal="SIGTERM",
-        restart="no",
     )
+    with running(spec):
+        yield room / "ca.crt"

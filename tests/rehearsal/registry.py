@@ -7,19 +7,17 @@ ECR's is a public one; and the credential helper is played, since it takes no ot
 import base64
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from ipaddress import ip_network
 from pathlib import Path
 
-from hubfleet import images
-from hubfleet.clients import engine
-from hubfleet.clients.engine import ContainerSpec
 from hubfleet.clients.registry import Registry
 from hubfleet.pki import Authority
 from hubfleet.secrets import Secret, htpasswd_line
 from hubfleet.state import Deployment
 from tests.infrastructure.account import Shelf
 from tests.rehearsal.cloud import Cloud
+from tests.rehearsal.service import running, service
 
 NAME = "hubfleet-rehearsal-ecr"
 PORT = 443
@@ -93,12 +91,15 @@ def repositories(
     (room / "key.pem").write_text(key)
     (room / "htpasswd").write_text(htpasswd_line(user, Secret(password)))
     (room / "config.yml").write_text(_config())
-    engine.remove_container(NAME)
-    engine.create_container(_spec(host, deployment, place(subnet), room))
-    try:
+    spec = replace(
+        service(deployment, NAME, host, place(subnet)),
+        command=["docker-registry", "serve", f"{INSIDE}/config.yml"],
+        tmpfs={"/var/lib/registry": ""},
+        binds={str(room): f"{INSIDE}:ro"},
+        ports={f"{PORT}/tcp": ("127.0.0.1", deployment.ports.registry)},
+    )
+    with running(spec):
         yield Repositories(host, f"localhost:{deployment.ports.registry}", room / "ca.crt")
-    finally:
-        engine.remove_container(NAME)
 
 
 def _config() -> str:
@@ -111,27 +112,3 @@ http:
 auth:
   htpasswd: {{realm: ecr, path: {INSIDE}/htpasswd}}
 """
-
-
-def _spec(host: str, deployment: Deployment, address: str, room: Path) -> ContainerSpec:
-    return ContainerSpec(
-        name=NAME,
-        image=images.reference("node"),
-        command=["docker-registry", "serve", f"{INSIDE}/config.yml"],
-        hostname="ecr",
-        network=deployment.network,
-        address=address,
-        aliases=[host],
-        labels={},
-        cap_add=[],
-        security_opt=[],
-        system_paths_unconfined=False,
-        device_cgroup_rules=[],
-        cgroupns="host",
-        tmpfs={"/var/lib/registry": ""},
-        binds={str(room): f"{INSIDE}:ro"},
-        volumes={},
-        ports={f"{PORT}/tcp": ("127.0.0.1", deployment.ports.registry)},
-        stop_signal="SIGTERM",
-        restart="no",
-    )

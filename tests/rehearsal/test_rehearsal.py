@@ -6,14 +6,12 @@ and registry.py. docs/explanation/aws.md has what that leaves to prove.
 
 import asyncio
 import json
-import re
 import socket
 import ssl
 import time
 from collections.abc import Callable
 from contextlib import suppress
 
-import requests
 from cryptography import x509
 
 from hubfleet import policy
@@ -22,6 +20,7 @@ from hubfleet.clients.hub import HubError, Student
 from hubfleet.fleet.base import Instance, Role
 from hubfleet.fleet.service import messages
 from tests.e2e.test_fleet import WHERE, Play, answers, in_chef, members, report, until
+from tests.images.hub_page import Browser
 from tests.rehearsal import authority
 from tests.rehearsal.account import TEACHER
 from tests.rehearsal.conftest import Rehearsal, say
@@ -109,7 +108,8 @@ def test_workers_of_an_auto_scaling_group_come_and_go_with_a_student(
     rehearsal: Rehearsal, scene: Play
 ) -> None:
     lab = rehearsal.lab
-    sign_up(rehearsal)
+    hub = f"{lab.deployment.url}/hub"
+    Browser(hub, lab.deployment.ca_crt).sign_up(TEACHER, PASSWORD)
     teacher = Student(lab.deployment.url, TEACHER, PASSWORD, lab.deployment.ca_crt)
 
     async def play() -> None:
@@ -179,25 +179,6 @@ def public_certificate(rehearsal: Rehearsal) -> x509.Certificate:
         shown = wrapped.getpeercert(binary_form=True)
     assert shown
     return x509.load_der_x509_certificate(shown)
-
-
-def sign_up(rehearsal: Rehearsal) -> None:
-    """Sign up by the hub's page."""
-    deployment = rehearsal.lab.deployment
-    page = f"{deployment.url}/hub/signup"
-    with requests.Session() as browser:
-        browser.verify, browser.trust_env = str(deployment.ca_crt), False
-        shown = browser.get(page, timeout=30)
-        token = re.search(r'name="_xsrf"\s+value="([^"]+)"', shown.text)
-        assert token, shown.text
-        form = {
-            "username": TEACHER,
-            "signup_password": PASSWORD,
-            "signup_password_confirmation": PASSWORD,
-            "_xsrf": token[1],
-        }
-        done = browser.post(page, data=form, timeout=30)
-    assert done.status_code == 200, done.text
 
 
 def comes(rehearsal: Rehearsal) -> str:
